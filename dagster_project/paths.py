@@ -1,0 +1,95 @@
+"""Every path of the project, and the only place that reads the environment.
+
+Belongs here: where a thing lies on disk. Does not belong here: what is in it.
+Imports nothing of ours, so that every other module may import it.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+DBT_PROJECT = PROJECT / "dbt"
+EXPECTATIONS = PROJECT / "expectations"
+
+# A wave id becomes a folder name, a partition key and a SQL literal: nothing else may pass.
+WAVE_ID = re.compile(r"[0-9]{4}(-[a-z0-9]+)*")
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where one installation keeps its input (`raw`) and its state (`home`)."""
+
+    raw: Path
+    home: Path
+
+    # input -----------------------------------------------------------------
+    def wave_raw(self, wave: str) -> Path:
+        return self.raw / wave
+
+    def wave_yml(self, wave: str) -> Path:
+        return self.raw / wave / "wave.yml"
+
+    def profile(self, name: str) -> Path:
+        return self.raw / "profiles" / f"{name}.yml"
+
+    def method(self, name: str) -> Path:
+        return self.raw / "methods" / name
+
+    def frame(self, name: str) -> Path:
+        return self.raw / "frames" / f"{name}.csv"
+
+    # state -----------------------------------------------------------------
+    @property
+    def bronze(self) -> Path:
+        return self.home / "bronze"
+
+    def bronze_part(self, table: str, wave: str) -> Path:
+        return self.bronze / table / f"wave={wave}" / "part-0.parquet"
+
+    def ingest_report(self, wave: str) -> Path:
+        """What the ingest of a wave read, wrote and refused, per file (JSON)."""
+        return self.home / "ingest" / f"{wave}.json"
+
+    @property
+    def scope(self) -> Path:
+        """The lines that the dbt steps recompute: the one file that tells them."""
+        return self.home / "scope" / "scope.parquet"
+
+    @property
+    def warehouse(self) -> Path:
+        return self.home / "warehouse.duckdb"
+
+    @property
+    def dbt_target(self) -> Path:
+        return self.home / "dbt_target"
+
+    def quality(self, wave: str) -> Path:
+        """The latest verdicts of both gates for a wave (JSON)."""
+        return self.home / "quality" / f"{wave}.json"
+
+    def releases(self, wave: str) -> Path:
+        return self.home / "releases" / wave
+
+    def current(self, wave: str) -> Path:
+        return self.releases(wave) / "current"
+
+    @property
+    def dagster_home(self) -> Path:
+        return self.home / "dagster"
+
+    @property
+    def lock(self) -> Path:
+        return self.home / "run.lock"
+
+
+def paths() -> Paths:
+    """The installation that the environment names (`HOTLINE_RAW`, `HOTLINE_HOME`).
+
+    Defaults: `raw/` and `data/` beside the source.
+    """
+    return Paths(
+        raw=Path(os.environ.get("HOTLINE_RAW") or PROJECT / "raw").resolve(),
+        home=Path(os.environ.get("HOTLINE_HOME") or PROJECT / "data").resolve(),
+    )
