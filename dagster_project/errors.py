@@ -1,0 +1,41 @@
+"""The failures that a user can meet, each with its exit code.
+
+Belongs here: what a failure is called and what the command line returns for it.
+Does not belong here: the texts, which stand where the failure is found.
+"""
+
+
+class HotlineError(Exception):
+    """A failure that is explained to the user without a traceback (exit code 1)."""
+
+    exit_code = 1
+
+
+class UsageError(HotlineError):
+    """The command or its configuration names something that does not exist."""
+
+    exit_code = 2
+
+
+class InputRejected(HotlineError):
+    """A delivered file, row or declaration is not what it must be."""
+
+    exit_code = 3
+
+
+class GateFailed(HotlineError):
+    """An expectation on the data does not hold: nothing is published."""
+
+    exit_code = 4
+
+
+class Busy(HotlineError):
+    """Another run holds this installation."""
+
+    exit_code = 5
+
+
+class NotReconciled(HotlineError):
+    """Two accounts of the same thing differ: rows, hashes or digits."""
+
+    exit_code = 6
