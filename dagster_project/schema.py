@@ -230,6 +230,8 @@ REFERENCE_TABLES = {
         ("kind", TEXT), ("measure", TEXT), ("dimension", TEXT), ("member", TEXT), ("channel", TEXT),
         ("code", TEXT), ("of_figure", TEXT), ("minus_figure", TEXT), ("note", TEXT),
     ),
+    # of what a line's scores are made: its bronze rows, its declaration, the method
+    "line_inputs": _table(("line_id", TEXT), ("input_fingerprint", TEXT)),
     # from the baseline wave's current release: a change is redone from two published values
     "baseline_figures": _table(("figure_id", TEXT), ("value_centi", INT), ("k", INT), ("n", INT)),
     "baseline_line_scores": _table(
