@@ -214,7 +214,8 @@ REFERENCE_TABLES = {
         ("scenario_code", TEXT), ("scenario", TEXT), ("department", TEXT), ("request_type", TEXT), ("weight", INT)
     ),
     "line_class_rules": _table(
-        ("rule_order", INT), ("line_class", TEXT), ("label", TEXT), ("test", TEXT), ("below_pct", INT)
+        ("rule_order", INT), ("line_class", TEXT), ("label", TEXT), ("test", TEXT), ("below_pct", INT),
+        ("is_ranked", INT),
     ),
     "rank_groups": _table(("group_code", TEXT), ("group_label", TEXT), ("unit", TEXT), ("rank_group", TEXT)),
     "settings": _table(("availability_basis", TEXT), ("min_availability_pct", INT)),
