@@ -234,7 +234,7 @@ REFERENCE_TABLES = {
     # of what a line's scores are made: its bronze rows, its declaration, the method
     "line_inputs": _table(("line_id", TEXT), ("input_fingerprint", TEXT)),
     # from the baseline wave's current release: a change is redone from two published values
-    "baseline_figures": _table(("figure_id", TEXT), ("value_centi", INT), ("k", INT), ("n", INT)),
+    "baseline_figures": _table(("release", TEXT), ("figure_id", TEXT), ("value_centi", INT), ("k", INT), ("n", INT)),
     "baseline_line_scores": _table(
         ("line_id", TEXT), ("channel", TEXT), ("node_code", TEXT), ("published_centi", INT)
     ),

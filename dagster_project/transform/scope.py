@@ -1,0 +1,129 @@
+"""Which lines a run recomputes, and whether the scores that stand are of today's input.
+
+A line's scores carry the fingerprint of what they were made from (`score_line_inputs`). A run of
+some lines only is honest where every other line still stands on its present input; lines that do
+not are recomputed too, and the run says so.
+"""
+
+import json
+from dataclasses import dataclass
+
+from dagster_project.errors import UsageError
+from dagster_project.paths import Paths
+from dagster_project.transform.dbt_step import SCORES, project_fingerprint
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Lines of one wave to recompute. `added` were not asked for, but their input has changed."""
+
+    wave: str
+    lines: tuple[str, ...]
+    is_full: bool
+    added: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        if self.is_full:
+            return f"全部 {len(self.lines)} 条热线 / all {len(self.lines)} lines"
+        text = f"{len(self.lines)} 条热线 / {len(self.lines)} lines: {', '.join(self.lines[:10])}"
+        if self.added:
+            text += f"(其中因输入变化而加入 / added because their input changed: {', '.join(self.added[:10])})"
+        return text
+
+
+def plan_scope(paths: Paths, wave: str, requested: tuple[str, ...]) -> Scope:
+    """The lines to recompute when `requested` are asked for; none asked for means all.
+
+    Reads `bronze/line_inputs` and the warehouse. Raises UsageError for a line that the wave's
+    frame does not have.
+    """
+    current = line_fingerprints(paths, wave)
+    unknown = sorted(set(requested) - set(current))
+    if unknown:
+        raise UsageError(f"{wave} 监测范围中没有这些热线 / no such line in the frame of {wave}: {', '.join(unknown)}")
+    scored = scored_fingerprints(paths, wave)
+    stale = {line for line, fingerprint in current.items() if scored.get(line) != fingerprint}
+    if not requested or len(stale) == len(current) or scored.keys() - current.keys():
+        return Scope(wave, tuple(sorted(current)), is_full=True)
+    lines = stale | set(requested)
+    return Scope(wave, tuple(sorted(lines)), is_full=False, added=tuple(sorted(stale - set(requested))))
+
+
+def line_fingerprints(paths: Paths, wave: str) -> dict[str, str]:
+    """{line_id: fingerprint of its present input}, from bronze."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(paths.bronze_part("line_inputs", wave), partitioning=None)
+    return dict(zip(table["line_id"].to_pylist(), table["input_fingerprint"].to_pylist(), strict=True))
+
+
+def scored_fingerprints(paths: Paths, wave: str) -> dict[str, str]:
+    """{line_id: fingerprint of the input that its scores were made from}; empty where none stand."""
+    rows = _query(paths, "score_line_inputs", "select line_id, input_fingerprint from score_line_inputs where wave = ?", wave)
+    return dict(rows)
+
+
+def published_inputs(paths: Paths, wave: str) -> tuple[str, str | None] | None:
+    """(digest of the line fingerprints, baseline release) that the published tables stand on."""
+    rows = _query(paths, "pub_waves", "select input_fingerprint, baseline_release from pub_waves where wave = ?", wave)
+    return rows[0] if rows else None
+
+
+def write_scope(paths: Paths, scope: Scope) -> None:
+    """Tell the dbt steps what to recompute: the one file that they read it from."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = len(scope.lines)
+    table = pa.table(
+        {
+            "wave": pa.array([scope.wave] * rows, pa.string()),
+            "line_id": pa.array(scope.lines, pa.string()),
+            "is_full": pa.array([scope.is_full] * rows, pa.bool_()),
+        }
+    )
+    paths.scope.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, paths.scope)
+
+
+def withdraw_stamps(paths: Paths, scope: Scope, step: str) -> None:
+    """Before `step` changes tables: what stands there is whole again only when it ends well."""
+    import duckdb
+
+    if not paths.warehouse.exists():
+        return
+    with duckdb.connect(str(paths.warehouse)) as connection:
+        tables = {row[0] for row in connection.execute("select table_name from duckdb_tables()").fetchall()}
+        if step == SCORES and "score_line_inputs" in tables:
+            connection.execute(
+                "delete from score_line_inputs where wave = ? and (? or list_contains(?, line_id))",
+                [scope.wave, scope.is_full, list(scope.lines)],
+            )
+        if "pub_waves" in tables:
+            connection.execute("delete from pub_waves where wave = ?", [scope.wave])
+
+
+def discard_foreign_warehouse(paths: Paths) -> bool:
+    """Remove a warehouse that other models or another engine version made. True where there was one.
+
+    The warehouse is derived from bronze: a run makes it anew.
+    """
+    stamp = paths.home / "warehouse.json"
+    fingerprint = {"dbt_project": project_fingerprint()}
+    is_foreign = paths.warehouse.exists() and (not stamp.exists() or json.loads(stamp.read_text()) != fingerprint)
+    if is_foreign:
+        paths.warehouse.unlink()
+        paths.warehouse.with_name(paths.warehouse.name + ".wal").unlink(missing_ok=True)
+    paths.home.mkdir(parents=True, exist_ok=True)
+    stamp.write_text(json.dumps(fingerprint))
+    return is_foreign
+
+
+def _query(paths: Paths, table: str, query: str, wave: str) -> list[tuple]:
+    import duckdb
+
+    if not paths.warehouse.exists():
+        return []
+    with duckdb.connect(str(paths.warehouse), read_only=True) as connection:
+        tables = {row[0] for row in connection.execute("select table_name from duckdb_tables()").fetchall()}
+        return connection.execute(query, [wave]).fetchall() if table in tables else []

@@ -1,0 +1,37 @@
+{#
+    Scores are integers in nanopoints (1 point = 10^9): the same digits on every engine,
+    thread count and row order. Only idiv differs from engine to engine.
+#}
+
+{% macro idiv(numerator, denominator) -%}
+    {{ return(adapter.dispatch('idiv', 'hotline')(numerator, denominator)) }}
+{%- endmacro %}
+
+{% macro duckdb__idiv(numerator, denominator) -%}
+    (({{ numerator }}) // ({{ denominator }}))
+{%- endmacro %}
+
+{# Mean of non-negative integers, rounded half up; null where the denominator is 0 or null. #}
+{% macro half_up(numerator, denominator) -%}
+    cast({{ idiv('2 * cast(' ~ numerator ~ ' as bigint) + cast(' ~ denominator ~ ' as bigint)',
+                 'nullif(2 * cast(' ~ denominator ~ ' as bigint), 0)') }} as bigint)
+{%- endmacro %}
+
+{# Nanopoints to hundredths as published: half up to 6 decimals first, then to 2. #}
+{% macro published_centi(nano) -%}
+    {{ half_up(half_up(nano, 1000), 10000) }}
+{%- endmacro %}
+
+{# k of n as nanopercent. #}
+{% macro share_nano(k, n) -%}
+    {{ half_up('100000000000 * cast(' ~ k ~ ' as bigint)', n) }}
+{%- endmacro %}
+
+{# Growth of one published value over another in hundredths of a per cent, half away from zero. #}
+{% macro growth_centi(later, earlier) -%}
+    case
+        when {{ earlier }} <= 0 then null
+        when {{ later }} >= {{ earlier }} then {{ half_up('10000 * (' ~ later ~ ' - ' ~ earlier ~ ')', earlier) }}
+        else -{{ half_up('10000 * (' ~ earlier ~ ' - ' ~ later ~ ')', earlier) }}
+    end
+{%- endmacro %}

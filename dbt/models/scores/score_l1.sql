@@ -1,0 +1,1 @@
+{{ roll_up(ref('score_l2'), 2) }}

@@ -1,0 +1,1 @@
+{{ roll_up(ref('score_l1'), 1) }}
