@@ -97,13 +97,26 @@ def run_step(paths: Paths, step: str) -> list[NodeResult]:
     return [_node_result(paths, each) for each in result.result.results]
 
 
+def run_unit_tests(paths: Paths) -> list[NodeResult]:
+    """Run the unit tests of the models; they need no data and stay out of production builds."""
+    ensure_parsed(paths)
+    with _environment(paths):
+        result = _runner(_stored_manifest(paths)).invoke(["test", "--select", "test_type:unit", *_arguments(paths)])
+        _close_connections()
+    if result.result is None:
+        raise HotlineError(f"dbt could not run the unit tests: {result.exception}")
+    return [_node_result(paths, each) for each in result.result.results]
+
+
 def raise_for_failures(results: list[NodeResult]) -> None:
     """Raise GateFailed where a test failed, HotlineError where a model did; both name all of them."""
     failed = [result for result in results if result.is_failed]
     if not failed:
         return
     lines = [f"  {result.name}: {result.message.strip()}{_first_rows(result)}" for result in failed]
-    text = "数据模型的检验未通过,未发布任何内容 / checks of the models failed, nothing is published:\n" + "\n".join(lines)
+    text = "数据模型的检验未通过,未发布任何内容 / checks of the models failed, nothing is published:\n" + "\n".join(
+        lines
+    )
     raise GateFailed(text) if all(result.resource_type == "test" for result in failed) else HotlineError(text)
 
 
@@ -113,7 +126,7 @@ def _first_rows(result: NodeResult) -> str:
 
 def _node_result(paths: Paths, result: Any) -> NodeResult:
     node = result.node
-    failed_test = str(result.status) == "fail"
+    failed_test = str(result.status) == "fail" and node.resource_type == "test"
     return NodeResult(
         unique_id=node.unique_id,
         resource_type=str(node.resource_type),

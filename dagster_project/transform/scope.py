@@ -5,10 +5,11 @@ some lines only is honest where every other line still stands on its present inp
 not are recomputed too, and the run says so.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass
 
-from dagster_project.errors import UsageError
+from dagster_project.errors import NotReconciled, UsageError
 from dagster_project.paths import Paths
 from dagster_project.transform.dbt_step import SCORES, project_fingerprint
 
@@ -59,8 +60,16 @@ def line_fingerprints(paths: Paths, wave: str) -> dict[str, str]:
 
 def scored_fingerprints(paths: Paths, wave: str) -> dict[str, str]:
     """{line_id: fingerprint of the input that its scores were made from}; empty where none stand."""
-    rows = _query(paths, "score_line_inputs", "select line_id, input_fingerprint from score_line_inputs where wave = ?", wave)
+    rows = _query(
+        paths, "score_line_inputs", "select line_id, input_fingerprint from score_line_inputs where wave = ?", wave
+    )
     return dict(rows)
+
+
+def inputs_digest(paths: Paths, wave: str) -> str:
+    """The digest that `pub_waves` states when it was made from the present input of every line."""
+    text = ",".join(f"{line}:{fingerprint}" for line, fingerprint in sorted(line_fingerprints(paths, wave).items()))
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def published_inputs(paths: Paths, wave: str) -> tuple[str, str | None] | None:
@@ -127,3 +136,32 @@ def _query(paths: Paths, table: str, query: str, wave: str) -> list[tuple]:
     with duckdb.connect(str(paths.warehouse), read_only=True) as connection:
         tables = {row[0] for row in connection.execute("select table_name from duckdb_tables()").fetchall()}
         return connection.execute(query, [wave]).fetchall() if table in tables else []
+
+
+def full_scope(paths: Paths, wave: str) -> Scope:
+    """Every line of the wave's frame."""
+    return Scope(wave, tuple(sorted(line_fingerprints(paths, wave))), is_full=True)
+
+
+def require_scored(paths: Paths, wave: str) -> None:
+    """Raise NotReconciled where a line's scores were not made from its present input."""
+    current, scored = line_fingerprints(paths, wave), scored_fingerprints(paths, wave)
+    stale = sorted(line for line in current.keys() | scored.keys() if current.get(line) != scored.get(line))
+    if stale:
+        raise NotReconciled(
+            f"{wave}:{len(stale)} 条热线的得分不是由当前数据算出,请先重算 / the scores of {len(stale)} lines were not "
+            f"made from their present input; recompute them first: {', '.join(stale[:10])}"
+        )
+
+
+def row_counts(paths: Paths, wave: str) -> dict[str, int]:
+    """{table: rows of the wave} of every table in the warehouse."""
+    import duckdb
+
+    with duckdb.connect(str(paths.warehouse), read_only=True) as connection:
+        tables = [row[0] for row in connection.execute("select table_name from duckdb_tables() order by 1").fetchall()]
+        # identifiers come from the catalogue of our own warehouse, the wave is bound
+        return {
+            table: connection.execute(f'select count(*) from "{table}" where wave = ?', [wave]).fetchall()[0][0]  # noqa: S608
+            for table in tables
+        }

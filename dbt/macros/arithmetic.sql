@@ -17,9 +17,13 @@
                  'nullif(2 * cast(' ~ denominator ~ ' as bigint), 0)') }} as bigint)
 {%- endmacro %}
 
-{# Nanopoints to hundredths as published: half up to 6 decimals first, then to 2. #}
+{#
+    Nanopoints to hundredths as published: half up to 8 decimals first, then to 2. The means on the way
+    up are rounded at most six times by half a nanopoint each; the first step takes that noise away, so
+    that what is printed is the half-up rounding of the exact value (89.085 prints as 89.09, 88.80499999 as 88.80).
+#}
 {% macro published_centi(nano) -%}
-    {{ half_up(half_up(nano, 1000), 10000) }}
+    {{ half_up(half_up(nano, 10), 1000000) }}
 {%- endmacro %}
 
 {# k of n as nanopercent. #}

@@ -79,7 +79,9 @@ def test_effective_weights(warehouse: duckdb.DuckDBPyConnection, city: str) -> N
         "select node_code, effective_weight_nano from score_nodes where line_id = ? and channel = 'all' and level = 3",
         [city],
     ).fetchall()
-    expected = {code: Fraction(value["exact"]) / 100 * POINT for code, value in CITIES[city]["effective_weights"].items()}
+    expected = {
+        code: Fraction(value["exact"]) / 100 * POINT for code, value in CITIES[city]["effective_weights"].items()
+    }
     assert {code for code, _ in rows} == set(expected)
     for code, weight in rows:
         assert abs(weight - expected[code]) <= Fraction(1, 2), code
@@ -95,7 +97,9 @@ def test_line_class(warehouse: duckdb.DuckDBPyConnection, city: str) -> None:
 
 
 AGGREGATES = [
-    *[("national", "all", channel, GOLDEN["national"][key]) for channel, key in (("all", "total"), ("phone", "phone"), ("web", "web"))],
+    ("national", "all", "all", GOLDEN["national"]["total"]),
+    ("national", "all", "phone", GOLDEN["national"]["phone"]),
+    ("national", "all", "web", GOLDEN["national"]["web"]),
     *[("province", code, "all", value) for code, value in GOLDEN["province_mean"].items()],
     *[("tier", tier, "all", value) for tier, value in GOLDEN["tier_mean"].items()],
 ]  # fmt: skip

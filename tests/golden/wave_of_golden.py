@@ -29,7 +29,11 @@ def bronze_tables(golden: dict[str, Any] = GOLDEN) -> dict[str, list[dict[str, A
 
 def write_bronze(paths: Paths, wave: str, tables: dict[str, list[dict[str, Any]]]) -> None:
     """Write rows as the ingest would; a column that a row leaves out is null."""
-    schemas = {**{name: table.schema() for name, table in EXPORT_TABLES.items()}, **REFERENCE_TABLES, "quarantine": QUARANTINE}
+    schemas = {
+        **{name: table.schema() for name, table in EXPORT_TABLES.items()},
+        **REFERENCE_TABLES,
+        "quarantine": QUARANTINE,
+    }
     for name, schema in schemas.items():
         target = paths.bronze_part(name, wave)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -142,7 +146,7 @@ def _reference(golden: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
             for rule in classes
         ],
         "line_flags": [
-            {"flag_code": "mostly_answered", "indicator_code": "R1a", "channel": "phone", "min_rate_pct": 50, "label": "x"}
+            {"flag_code": "mostly_answered", "indicator_code": "R1a", "channel": "phone", "min_rate_pct": 50}
         ],
         "rank_groups": [
             {"group_code": "ordinary_city", "group_label": "ordinary", "unit": "line", "rank_group": "ordinary_city"},

@@ -1,0 +1,45 @@
+# Two commands do everything: `make run` and `make test`. Each sets itself up.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+export DO_NOT_TRACK := 1
+# The environment's bytecode is written once, at installation; without it every start costs seconds more.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help setup run test lint ui bench clean
+
+help: ## 列出命令 / list the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+setup: $(READY) ## 建立虚拟环境 / create the environment
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index --editable .
+	touch $@
+
+run: $(READY) ## 模拟缺失的演示数据,运行各监测期并发布 / simulate what is missing, run every wave, publish
+	$(BIN)/hotline simulate
+	$(BIN)/hotline run
+
+test: $(READY) lint ## 静态检查与全部测试 / static checks and every test
+	$(BIN)/pytest
+
+lint: $(READY) ## ruff, mypy, sqlfluff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint dbt/models
+	$(BIN)/sqlfluff lint --config expectations/sqlfluff.cfg expectations
+
+ui: $(READY) ## Dagster 界面,仅本机 / the Dagster UI, on loopback
+	$(BIN)/hotline ui
+
+bench: $(READY) ## 计时并与两份脚本比较 / time it against two scripts of the same scoring
+	$(BIN)/python -m benchmarks.bench
+
+clean: ## 删除计算结果,保留原始数据与环境 / remove what is derived; raw data and environment stay
+	rm -rf data

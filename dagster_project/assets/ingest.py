@@ -1,0 +1,108 @@
+"""Raw exports to bronze: every row ends in a table or in quarantine, with its reason."""
+
+import logging
+from collections.abc import Iterator
+
+import dagster as dg
+
+from dagster_project.gate.worker import warm_up
+from dagster_project.ingest.bronze import IngestReport, ingest_wave, write_tables
+from dagster_project.ingest.wave import load_wave
+from dagster_project.partitions import waves
+from dagster_project.release.baseline import baseline_tables
+from dagster_project.resources import Installation
+from dagster_project.schema import EXPORT_TABLES, QUARANTINE, Table
+
+logger = logging.getLogger("hotline")
+
+OWNERS = ["team:data-stewards"]
+
+
+def _columns(table: Table) -> dg.TableSchema:
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                column.name,
+                str(column.type),
+                column.description + (f" ({', '.join(column.codes)})" if column.codes else ""),
+                constraints=dg.TableColumnConstraints(nullable=not column.required, unique=column.name == table.key),
+            )
+            for column in table.columns
+        ]
+    )
+
+
+def _specs() -> list[dg.AssetSpec]:
+    common = {"group_name": "bronze", "owners": OWNERS, "kinds": {"parquet"}}
+    exports = [
+        dg.AssetSpec(
+            ["bronze", table.name],
+            description=f"{table.label}:按表结构校验后的原始导出 / the vendor's export, typed and keyed.",
+            metadata={"dagster/column_schema": _columns(table)},
+            **common,
+        )
+        for table in EXPORT_TABLES.values()
+    ]
+    return [
+        *exports,
+        dg.AssetSpec(
+            ["bronze", "quarantine"],
+            description=(
+                "无法采信的行,含文件、工作表、行号、原文与原因 / rows that could not be accepted, with place, text, reasons."
+            ),
+            metadata={
+                "dagster/column_schema": dg.TableSchema(
+                    columns=[dg.TableColumn(field.name, str(field.type)) for field in QUARANTINE]
+                )
+            },
+            **common,
+        ),
+        dg.AssetSpec(
+            ["bronze", "reference"],
+            description=(
+                "本期声明:wave.yml、监测范围、方法版本,以及基期已发布的数值 / what the wave declares, and the published "
+                "values of its baseline wave."
+            ),
+            **common,
+        ),
+    ]
+
+
+@dg.multi_asset(specs=_specs(), partitions_def=waves, name="ingest")
+def ingest(context: dg.AssetExecutionContext, installation: Installation) -> Iterator[dg.MaterializeResult]:
+    """Read the wave's exports, judge every row, write bronze and quarantine.
+
+    Identity on every run: rows read = bronze + quarantined + blank.
+    """
+    warm_up()  # Great Expectations takes seconds to import: meanwhile, read
+    paths = installation.paths
+    wave = load_wave(paths, context.partition_key)
+    report = ingest_wave(paths, wave, progress=logger.info)
+    write_tables(paths, wave.id, baseline_tables(paths, wave))
+    yield from _results(report)
+
+
+def _results(report: IngestReport) -> Iterator[dg.MaterializeResult]:
+    for name in EXPORT_TABLES:
+        files = [file for file in report.files if file.table == name]
+        yield dg.MaterializeResult(
+            ["bronze", name],
+            metadata={
+                "dagster/row_count": sum(file.n_bronze for file in files),
+                "rows read": sum(file.n_read for file in files),
+                "rows in bronze": sum(file.n_bronze for file in files),
+                "rows quarantined": sum(file.n_quarantined for file in files),
+                "rows blank": sum(file.n_blank for file in files),
+                "identity": dg.MetadataValue.text("read = bronze + quarantined + blank: holds"),
+                "files": dg.MetadataValue.json([{"file": file.file, "sha256": file.sha256} for file in files]),
+                "unchanged since the last run": report.is_cached,
+            },
+        )
+    yield dg.MaterializeResult(
+        ["bronze", "quarantine"],
+        metadata={
+            "dagster/row_count": sum(file.n_quarantined for file in report.files),
+            "faults by code": dg.MetadataValue.json(report.fault_counts),
+        },
+    )
+    yield dg.MaterializeResult(["bronze", "reference"], metadata={"input fingerprint": report.input_fingerprint})

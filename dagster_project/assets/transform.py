@@ -1,0 +1,138 @@
+"""Bronze to scores, and scores to what is published: the two dbt steps, with the gate between them."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_assets
+
+from dagster_project.gate.verdicts import DELIVERED, PUBLISHABLE, require
+from dagster_project.ingest.wave import load_wave
+from dagster_project.partitions import waves
+from dagster_project.paths import Paths, paths
+from dagster_project.resources import Installation
+from dagster_project.transform.dbt_step import (
+    PUBLISHED,
+    SCORES,
+    NodeResult,
+    ensure_parsed,
+    raise_for_failures,
+    run_step,
+)
+from dagster_project.transform.scope import (
+    Scope,
+    discard_foreign_warehouse,
+    full_scope,
+    plan_scope,
+    require_scored,
+    row_counts,
+    withdraw_stamps,
+    write_scope,
+)
+
+logger = logging.getLogger("hotline")
+
+
+class Translator(DagsterDbtTranslator):
+    """dbt's models keep their names; sources are the assets that the ingest makes."""
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        if dbt_resource_props["resource_type"] != "source":
+            return dg.AssetKey(dbt_resource_props["name"])
+        is_export = dbt_resource_props["source_name"] == "bronze"
+        return dg.AssetKey(["bronze", dbt_resource_props["name"] if is_export else "reference"])
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        return dbt_resource_props["fqn"][1]
+
+    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        return dbt_resource_props["description"]
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:  # noqa: ARG002  # the hook's signature
+        return ["team:analysts"]
+
+
+translator = Translator(DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True))
+manifest = json.loads(ensure_parsed(paths()).read_text(encoding="utf-8"))
+
+
+class LinesConfig(dg.Config):
+    """Which lines to recompute. Empty: all. Lines whose input changed are recomputed in any case."""
+
+    lines: list[str] = []  # noqa: RUF012  # a pydantic field: every config gets its own
+
+
+@dbt_assets(
+    manifest=manifest,
+    exclude="tag:published",
+    name=SCORES,
+    partitions_def=waves,
+    dagster_dbt_translator=translator,
+)
+def scores(
+    context: dg.AssetExecutionContext, config: LinesConfig, installation: Installation
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    """Observations, scores of the three levels, totals and classes of the lines in scope."""
+    home = installation.paths
+    if discard_foreign_warehouse(home):
+        logger.info("模型已更新,全部重新计算 / the models have changed: everything is recomputed")
+    scope = plan_scope(home, context.partition_key, tuple(config.lines))
+    logger.info("计算范围 / recomputing %s", scope.describe())
+    yield from _step(context, home, scope, SCORES)
+
+
+@dbt_assets(
+    manifest=manifest,
+    select="tag:published",
+    name=PUBLISHED,
+    partitions_def=waves,
+    dagster_dbt_translator=translator,
+)
+def published(
+    context: dg.AssetExecutionContext, installation: Installation
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    """Rankings, aggregates and figures of the wave. Asks the gate itself, from wherever it is started."""
+    home = installation.paths
+    wave = load_wave(home, context.partition_key)
+    require(home, wave, (DELIVERED, PUBLISHABLE))
+    require_scored(home, wave.id)
+    yield from _step(context, home, full_scope(home, wave.id), PUBLISHED)
+
+
+def _step(
+    context: dg.AssetExecutionContext, home: Paths, scope: Scope, step: str
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    write_scope(home, scope)
+    withdraw_stamps(home, scope, step)
+    results = run_step(home, step)
+    counts = row_counts(home, scope.wave)
+    for result in results:
+        if result.resource_type == "test":
+            yield from _check_results(context, result)
+        elif not result.is_failed and result.status != "skipped":
+            yield _materialization(result, counts)
+    raise_for_failures(results)
+
+
+def _materialization(result: NodeResult, counts: Mapping[str, int]) -> dg.MaterializeResult:
+    metadata: dict[str, Any] = {"Execution Duration": result.seconds}
+    if result.name in counts:
+        metadata["dagster/partition_row_count"] = counts[result.name]
+    return dg.MaterializeResult(result.name, metadata=metadata)
+
+
+def _check_results(context: dg.AssetExecutionContext, result: NodeResult) -> Iterator[dg.AssetCheckResult]:
+    keys = [key for key in context.selected_asset_check_keys if key.name == result.name]
+    for key in keys if result.status != "skipped" else []:
+        yield dg.AssetCheckResult(
+            asset_key=key.asset_key,
+            check_name=key.name,
+            passed=result.status == "pass",
+            severity=dg.AssetCheckSeverity.WARN if result.status == "warn" else dg.AssetCheckSeverity.ERROR,
+            metadata={
+                "failing rows": result.failures,
+                "first failing rows": dg.MetadataValue.json(json.loads(json.dumps(result.failing_rows, default=str))),
+            },
+        )

@@ -1,0 +1,243 @@
+"""`hotline`: a thin layer over the jobs.
+
+Exit codes: 0 ok, 1 unexpected, 2 usage, 3 input rejected, 4 gate failed, 5 busy, 6 not reconciled.
+Results go to stdout (as JSON with --json), progress and messages to stderr. Nothing heavy is
+imported before a command needs it.
+"""
+
+import json
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dagster_project.errors import HotlineError
+from dagster_project.paths import paths
+
+app = typer.Typer(
+    help=(
+        "12345 热线服务质量监测:从原始导出到发布 / from raw probe exports to published rankings.\n\n"
+        "退出码 / exit codes: 0 成功 ok, 1 意外 unexpected, 2 用法 usage, 3 输入被拒 input rejected, "
+        "4 质量门未过 gate failed, 5 正忙 busy, 6 对账不符 not reconciled."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+HEADLINES = (
+    "total.score", "phone.score", "web.score", "class.hot", "class.warm", "class.cold", "class.dead",
+    "smart.voice_lines",
+)  # fmt: skip
+
+_options = {"debug": False}
+
+WaveOption = Annotated[
+    list[str] | None, typer.Option("--wave", "-w", help="监测期,可重复;缺省为全部 / wave, repeatable; default: all.")
+]
+LineOption = Annotated[
+    list[str] | None,
+    typer.Option("--line", "-l", help="只重算这些热线,可重复 / recompute these lines only, repeatable."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="结果以 JSON 输出 / print the result as JSON.")]
+
+
+@app.callback()
+def _common(
+    debug: Annotated[bool, typer.Option("--debug", help="出错时显示完整堆栈 / show tracebacks.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="不显示进度 / no progress.")] = False,
+) -> None:
+    _options["debug"] = debug
+    _show_progress(logging.WARNING if quiet else logging.INFO)
+
+
+@app.command()
+def check(wave: WaveOption = None, as_json: JsonOption = False) -> None:
+    """检查导出文件,不写任何数据 / judge the exports of a wave; writes nothing."""
+    from dagster_project.ingest.bronze import check_wave
+    from dagster_project.ingest.wave import load_wave
+    from dagster_project.launch import waves_in_order
+
+    installation = paths()
+    reports = [
+        check_wave(installation, load_wave(installation, wave_id), progress=logging.getLogger("hotline").info)
+        for wave_id in wave or waves_in_order(installation)
+    ]
+    _print(as_json, [json.loads(report.to_json()) for report in reports], "\n".join(map(_report_text, reports)))
+    faulty = [report for report in reports if report.n_quarantined]
+    if faulty:
+        raise typer.Exit(3)
+
+
+@app.command()
+def run(wave: WaveOption = None, line: LineOption = None, as_json: JsonOption = False) -> None:
+    """运行监测期:采集、评分、质量门、发布 / ingest, score, gate and publish waves, each after its baseline."""
+    from dagster_project.launch import run_waves
+
+    outcomes = run_waves(paths(), tuple(wave or ()), tuple(line or ()))
+    results = [
+        {
+            "wave": outcome.wave,
+            "release": outcome.release.name,
+            "path": str(outcome.release),
+            "seconds": round(outcome.seconds, 2),
+            "run_id": outcome.run_id,
+            "figures": _headlines(outcome.release),
+        }
+        for outcome in outcomes
+    ]
+    _print(as_json, results, "\n".join(_outcome_text(result) for result in results))
+
+
+@app.command()
+def status(as_json: JsonOption = False) -> None:
+    """各期现状:数据、得分新旧、当前发布 / what stands: exports, freshness of scores, current release."""
+    from dagster_project.status import wave_statuses
+
+    statuses = wave_statuses(paths())
+    _print(as_json, statuses, "\n".join(_status_text(each) for each in statuses))
+
+
+@app.command()
+def simulate(
+    wave: WaveOption = None,
+    seed: Annotated[int | None, typer.Option(help="随机种子,缺省见 wave.yml / seed; default: wave.yml's.")] = None,
+    lines: Annotated[int | None, typer.Option(min=1, help="热线数 / number of lines.")] = None,
+    probes: Annotated[int | None, typer.Option(min=1, help="每条热线的电话监测数 / phone probes per line.")] = None,
+    out: Annotated[Path | None, typer.Option(help="写入另一原始数据目录 / write a raw folder of its own here.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="覆盖已有导出 / replace existing exports.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """生成模拟导出,缺省只补缺失者 / simulate exports of synthetic waves; default: those that lack them."""
+    from dagster_project.ingest.wave import load_wave
+    from dagster_project.launch import synthetic_waves_without_exports
+    from dagster_project.simulate import simulate_wave
+
+    installation = paths()
+    written: list[Path] = []
+    for wave_id in wave or synthetic_waves_without_exports(installation):
+        written += simulate_wave(
+            installation,
+            load_wave(installation, wave_id),
+            seed=seed,
+            n_lines=lines,
+            n_probes=probes,
+            out=out,
+            overwrite=overwrite,
+            progress=logging.getLogger("hotline").info,
+        )
+    text = (
+        "\n".join(str(path) for path in written) or "导出已存在,未作改动 / exports are there already; nothing written"
+    )
+    _print(as_json, [str(path) for path in written], text)
+
+
+@app.command()
+def ui(port: Annotated[int, typer.Option(min=1024, max=65535, help="端口 / port.")] = 3000) -> None:
+    """在本机打开 Dagster 界面 / serve the Dagster UI on loopback, with the history kept."""
+    from dagster_project.launch import prepare_ui
+
+    command = prepare_ui(paths(), port)
+    typer.echo(f"Dagster: http://127.0.0.1:{port}  (Ctrl-C 结束 / to stop)", err=True)
+    sys.stdout.flush()
+    os.execv(command[0], command)  # the server takes this process over, with its signals
+
+
+@app.command()
+def doctor(as_json: JsonOption = False) -> None:
+    """检查本机是否具备运行条件 / check that this machine and installation can run the pipeline."""
+    from dagster_project.doctor import diagnose
+
+    findings = diagnose(paths())
+    text = "\n".join(f"{'✓' if finding.is_ok else '✗'} {finding.name}: {finding.detail}" for finding in findings)
+    _print(as_json, [finding.__dict__ for finding in findings], text)
+    if not all(finding.is_ok for finding in findings):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Entry point: a failure that we can explain ends with its message and code, not with a traceback."""
+    try:
+        app()
+    except HotlineError as error:
+        _fail(str(error), error.exit_code, error)
+    except OSError as error:
+        # disk full, no permission, read-only: the system's own words and the place
+        _fail(f"系统错误 / the system refused: {error.strerror}: {error.filename or ''}", 1, error)
+    except Exception as error:  # noqa: BLE001  # last stop before the user: say so, and how to see more
+        _fail(
+            f"意外错误 / unexpected: {type(error).__name__}: {error}\n加 --debug 查看详情 / see more with --debug",
+            1,
+            error,
+        )
+
+
+def _fail(message: str, code: int, error: Exception) -> None:
+    if _options["debug"]:
+        raise error
+    if "--json" in sys.argv:
+        print(json.dumps({"error": type(error).__name__, "exit_code": code, "message": message}, ensure_ascii=False))
+    print(message, file=sys.stderr)
+    sys.exit(code)
+
+
+def _print(as_json: bool, data: Any, text: str) -> None:
+    typer.echo(json.dumps(data, ensure_ascii=False, indent=1) if as_json else text)
+
+
+def _show_progress(level: int) -> None:
+    started = time.perf_counter()
+    handler = logging.StreamHandler(sys.stderr)
+
+    def line(record: logging.LogRecord) -> str:
+        return f"[{time.perf_counter() - started:5.1f}s] {record.getMessage()}"
+
+    handler.format = line  # type: ignore[method-assign]  # a formatter can not know when the command began
+    logger = logging.getLogger("hotline")
+    logger.handlers = [handler]
+    logger.setLevel(level)
+    logger.propagate = False
+
+
+def _headlines(release: Path) -> dict[str, Any]:
+    figures = json.loads((release / "figures.json").read_text(encoding="utf-8"))
+    return {
+        figure["id"]: {"label": figure["label"], "value": figure["value"], "change": figure["change"]}
+        for figure in figures
+        if figure["id"] in HEADLINES
+    }
+
+
+def _outcome_text(result: dict[str, Any]) -> str:
+    lines = [
+        f"{result['wave']}  发布 / release {result['release']}  ({result['seconds']:.1f} s)",
+        f"  {result['path']}",
+    ]
+    for figure in result["figures"].values():
+        change = "" if figure["change"] is None else f"  ({figure['change']:+})"
+        lines.append(f"  {figure['label']}  {figure['value']}{change}")
+    return "\n".join(lines)
+
+
+def _report_text(report: Any) -> str:
+    lines = [f"{report.wave}"]
+    lines += [
+        f"  {file.file}: 读取 read {file.n_read} = 采信 bronze {file.n_bronze} + 隔离 quarantined {file.n_quarantined}"
+        f" + 空行 blank {file.n_blank}"
+        for file in report.files
+    ]
+    return "\n".join(lines + [f"  {code}: {count}" for code, count in sorted(report.fault_counts.items())])
+
+
+def _status_text(each: dict[str, Any]) -> str:
+    release = each["release"] or "未发布 / not published"
+    return (
+        f"{each['wave']}  {each['label']}\n"
+        f"  导出 / exports: {each['n_exports']}  得分过期热线 / stale lines: {each['n_stale_lines']}\n"
+        f"  当前发布 / current release: {release}"
+    )

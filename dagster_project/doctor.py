@@ -1,0 +1,99 @@
+"""Whether this machine and this installation can run the pipeline, one finding per question."""
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from dagster_project.errors import HotlineError
+from dagster_project.paths import PROJECT, Paths
+
+MIN_PYTHON = (3, 11)
+MIN_FREE_BYTES = 2 * 2**30  # a wave of the default size takes some 50 MB; a scaled one much more
+
+
+@dataclass(frozen=True)
+class Finding:
+    name: str
+    is_ok: bool
+    detail: str
+
+
+def diagnose(paths: Paths) -> list[Finding]:
+    """Answer every question; a question that raises is answered with what it raised."""
+    questions: dict[str, Callable[[Paths], str]] = {
+        "Python": _python,
+        "程序包与锁定版本一致 / packages as locked": _packages,
+        "状态目录可写 / state folder is writable": _writable,
+        "磁盘空间 / disk space": _disk,
+        "监测期声明 / waves": _waves,
+        "质量门套件 / expectation suites": _suites,
+        "dbt 项目 / dbt project": _dbt,
+    }
+    return [_answer(name, question, paths) for name, question in questions.items()]
+
+
+def _answer(name: str, question: Callable[[Paths], str], paths: Paths) -> Finding:
+    try:
+        return Finding(name, True, question(paths))
+    except (HotlineError, OSError, PackageNotFoundError) as error:
+        return Finding(name, False, str(error))
+
+
+def _python(_: Paths) -> str:
+    found = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info < MIN_PYTHON:
+        raise HotlineError(f"{found},需要 3.11 以上 / 3.11 or later is needed")
+    return found
+
+
+def _packages(_: Paths) -> str:
+    lock = (PROJECT / "requirements.lock").read_text(encoding="utf-8")
+    pinned = dict(re.findall(r"^([A-Za-z0-9_.-]+)==([^\s\\;]+)", lock, flags=re.MULTILINE))
+    differing = [
+        f"{name} {version(name)} (锁定 / locked {pin})" for name, pin in pinned.items() if version(name) != pin
+    ]
+    if differing:
+        raise HotlineError(f"{', '.join(differing)};重装 / reinstall: make setup")
+    return f"{len(pinned)}"
+
+
+def _writable(paths: Paths) -> str:
+    paths.home.mkdir(parents=True, exist_ok=True)
+    if not os.access(paths.home, os.W_OK):
+        raise HotlineError(f"不可写 / not writable: {paths.home}")
+    return str(paths.home)
+
+
+def _disk(paths: Paths) -> str:
+    paths.home.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(paths.home).free
+    if free < MIN_FREE_BYTES:
+        raise HotlineError(f"仅剩 / only {free / 2**30:.1f} GiB")
+    return f"{free / 2**30:.0f} GiB"
+
+
+def _waves(paths: Paths) -> str:
+    from dagster_project.ingest.wave import load_wave, reference_tables
+    from dagster_project.launch import waves_in_order
+
+    waves = waves_in_order(paths)
+    for wave_id in waves:
+        reference_tables(paths, load_wave(paths, wave_id))
+    return ", ".join(waves) or "无 / none"
+
+
+def _suites(_: Paths) -> str:
+    from dagster_project.gate.suites import load_suites
+
+    return f"{len(load_suites())}"
+
+
+def _dbt(paths: Paths) -> str:
+    from dagster_project.transform.dbt_step import ensure_parsed
+
+    ensure_parsed(paths)
+    return "可解析 / parses"

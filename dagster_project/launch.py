@@ -1,0 +1,149 @@
+"""Run a wave through its Dagster job in this process, with the history kept where the UI shows it.
+
+Belongs here: the Dagster instance of an installation, starting a job, turning a failed run into
+the failure that caused it. Does not belong here: what the job does.
+"""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dagster_project.errors import HotlineError, UsageError
+from dagster_project.gate.worker import warm_up
+from dagster_project.ingest.wave import export_files, list_waves, load_wave
+from dagster_project.lock import run_lock
+from dagster_project.paths import Paths
+from dagster_project.release.folder import current_release
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+DAGSTER_YAML = """\
+# Written by the pipeline; runs, events and schedules of this installation are kept beside it.
+telemetry:
+  enabled: false
+python_logs:
+  managed_python_loggers: [hotline]
+  python_log_level: INFO
+concurrency:
+  runs:
+    max_concurrent_runs: 1 # DuckDB has one writer
+"""
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """One finished run: the release that is current now, and the seconds from start to end."""
+
+    wave: str
+    run_id: str
+    release: Path
+    seconds: float
+
+
+def run_wave(paths: Paths, wave_id: str, lines: tuple[str, ...] = (), job_name: str | None = None) -> RunOutcome:
+    """Run every step of a wave; `lines` limits what is scored anew (empty: all).
+
+    Raises the failure that stopped the run: InputRejected, GateFailed, Busy, NotReconciled, UsageError.
+    """
+    started = time.perf_counter()
+    wave = load_wave(paths, wave_id)
+    with run_lock(paths):
+        warm_up()
+        from dagster_project.definitions import defs
+
+        with dagster_instance(paths) as instance:
+            instance.add_dynamic_partitions("waves", [wave_id])
+            job = defs.resolve_job_def(job_name or f"{wave.kind}_wave")
+            logging.getLogger("hotline").info("%s:开始 / started", wave_id)
+            with _our_failures():
+                result = job.execute_in_process(
+                    instance=instance,
+                    partition_key=wave_id,
+                    run_config={
+                        "ops": {"scores": {"config": {"lines": list(lines)}}},
+                        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                    },
+                )
+    folder = current_release(paths.current(wave_id))
+    if folder is None:
+        raise HotlineError(f"{wave_id}:运行结束但没有发布 / the run ended without a release")
+    return RunOutcome(wave_id, result.run_id, folder, time.perf_counter() - started)
+
+
+def run_waves(paths: Paths, wave_ids: tuple[str, ...], lines: tuple[str, ...]) -> list[RunOutcome]:
+    """Run several waves (none named: all under raw/), each after its baseline. Lines need one wave."""
+    ordered = [wave_id for wave_id in waves_in_order(paths) if not wave_ids or wave_id in wave_ids]
+    for wave_id in wave_ids:
+        load_wave(paths, wave_id)  # says what is wrong with one that is not among them
+    if lines and len(ordered) != 1:
+        raise UsageError("--line 需要且只能配一个 --wave / --line needs exactly one --wave")
+    if not ordered:
+        raise UsageError("raw/ 下没有任何监测期 / there is no wave under raw/")
+    return [run_wave(paths, wave_id, lines) for wave_id in ordered]
+
+
+def synthetic_waves_without_exports(paths: Paths) -> list[str]:
+    """Waves that may be simulated and have no export yet."""
+    waves = [load_wave(paths, wave_id) for wave_id in waves_in_order(paths)]
+    return [wave.id for wave in waves if wave.is_synthetic and not export_files(paths, wave)]
+
+
+def prepare_ui(paths: Paths, port: int) -> list[str]:
+    """The command that serves the UI on loopback; instance and partitions are there before it starts."""
+    with dagster_instance(paths) as instance:
+        instance.add_dynamic_partitions("waves", waves_in_order(paths))
+    os.environ["DAGSTER_HOME"] = str(paths.dagster_home)
+    program = Path(sys.executable).with_name("dagster")
+    return [str(program), "dev", "-m", "dagster_project.definitions", "-h", "127.0.0.1", "-p", str(port)]
+
+
+def waves_in_order(paths: Paths) -> list[str]:
+    """Every wave under raw/, each after its baseline. Raises UsageError where baselines form a circle."""
+    baselines = {wave_id: load_wave(paths, wave_id).baseline for wave_id in list_waves(paths)}
+    ordered: list[str] = []
+    remaining = sorted(baselines)
+    while remaining:
+        ready = [wave_id for wave_id in remaining if baselines[wave_id] not in remaining]
+        if not ready:
+            raise UsageError(f"基期互相引用 / baselines refer to one another: {', '.join(remaining)}")
+        ordered += ready
+        remaining = [wave_id for wave_id in remaining if wave_id not in ready]
+    return ordered
+
+
+@contextmanager
+def dagster_instance(paths: Paths) -> Iterator["dg.DagsterInstance"]:
+    """The instance of this installation; run history lies under `data/dagster`."""
+    import dagster as dg
+
+    write_dagster_yaml(paths)
+    with dg.DagsterInstance.from_config(str(paths.dagster_home)) as instance:
+        yield instance
+
+
+def write_dagster_yaml(paths: Paths) -> None:
+    paths.dagster_home.mkdir(parents=True, exist_ok=True)
+    config = paths.dagster_home / "dagster.yaml"
+    if not config.exists() or config.read_text(encoding="utf-8") != DAGSTER_YAML:
+        config.write_text(DAGSTER_YAML, encoding="utf-8")
+
+
+@contextmanager
+def _our_failures() -> Iterator[None]:
+    """Dagster wraps what a step raises; the failure that we can explain is what the caller gets."""
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, HotlineError):
+            cause = getattr(cause, "user_exception", None) or cause.__cause__
+        if cause is None:
+            raise
+        raise cause from error

@@ -1,0 +1,57 @@
+"""One run at a time per installation.
+
+The kernel holds the lock and drops it with the process, so it can not go stale; the file's text
+only says who holds it.
+"""
+
+import contextlib
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from datetime import datetime
+from typing import IO
+
+from dagster_project.errors import Busy
+from dagster_project.paths import Paths
+
+# A run started by the command line takes the lock before Dagster is even imported; the same
+# process then asks again from within the run.
+_held: dict[str, int] = {}
+_guard = threading.Lock()
+
+
+@contextlib.contextmanager
+def run_lock(paths: Paths) -> Iterator[None]:
+    """Hold the installation. Raises Busy, naming pid and start of the holder, where another process has it."""
+    key = str(paths.lock)
+    with _guard:
+        is_outermost = key not in _held
+        handle = _acquire(paths) if is_outermost else None
+        _held[key] = _held.get(key, 0) + 1
+    try:
+        yield
+    finally:
+        with _guard:
+            _held[key] -= 1
+            if _held[key] == 0:
+                del _held[key]
+        if handle is not None:
+            handle.truncate(0)
+            handle.close()
+
+
+def _acquire(paths: Paths) -> IO[str]:
+    paths.lock.parent.mkdir(parents=True, exist_ok=True)
+    handle = paths.lock.open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.seek(0)
+        holder = handle.read().strip() or "?"
+        handle.close()
+        raise Busy(f"另一次运行正在进行 / another run holds this installation: {holder}") from None
+    handle.truncate(0)
+    handle.write(f"pid {os.getpid()}, 开始于 / since {datetime.now().astimezone().isoformat(timespec='seconds')}")
+    handle.flush()
+    return handle

@@ -1,0 +1,103 @@
+"""Write a release folder and switch `current` to it, so that a reader sees the old one or the new one.
+
+A folder is built beside its final name, flushed to disk, renamed; `current` is a symbolic link that
+is replaced in one step. A crash at any moment leaves what stood before.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+from dagster_project.errors import HotlineError, NotReconciled
+
+MANIFEST = "manifest.json"
+
+
+def sha256_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def file_hashes(folder: Path) -> dict[str, str]:
+    """{relative name: sha256} of every file of a release but its manifest, sorted by name."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {name: sha256_of(path) for path in files if (name := path.relative_to(folder).as_posix()) != MANIFEST}
+
+
+def publish(staged: Path, releases: Path, release: str) -> Path:
+    """Move `staged` to `releases/<release>` and point `current` at it. Returns the release folder.
+
+    Where the release exists already, its bytes must be the same. Raises NotReconciled where they are
+    not: equal inputs gave unequal outputs.
+    """
+    target = releases / release
+    if target.exists():
+        _require_equal(staged, target)
+        shutil.rmtree(staged)
+    else:
+        _flush(staged)
+        staged.rename(target)
+        _flush_folder(releases)
+    _switch(releases, release)
+    return target
+
+
+def new_staging_folder(releases: Path, release: str) -> Path:
+    """An empty folder to build in; what an interrupted run left behind is removed first."""
+    releases.mkdir(parents=True, exist_ok=True)
+    for leftover in releases.glob(".staged-*"):
+        shutil.rmtree(leftover)
+    folder = releases / f".staged-{release}"
+    folder.mkdir()
+    return folder
+
+
+def current_release(current: Path) -> Path | None:
+    """Folder of the release that `current` points at; None where nothing is published."""
+    if not current.is_symlink():
+        return None
+    target = current.resolve()
+    if not (target / MANIFEST).exists():
+        raise HotlineError(f"当前发布不完整 / the current release is incomplete: {current.parent.name}/{target.name}")
+    return target
+
+
+def _switch(releases: Path, release: str) -> None:
+    link = releases / ".current-next"
+    link.unlink(missing_ok=True)
+    link.symlink_to(release, target_is_directory=True)
+    link.replace(releases / "current")
+    _flush_folder(releases)
+
+
+def _require_equal(staged: Path, target: Path) -> None:
+    ours, theirs = file_hashes(staged), file_hashes(target)
+    stated = json.loads((target / MANIFEST).read_text(encoding="utf-8"))["files"]
+    differing = sorted(
+        name for name in ours.keys() | theirs.keys() | stated.keys()
+        if not ours.get(name) == theirs.get(name) == stated.get(name)
+    )  # fmt: skip
+    if differing:
+        raise NotReconciled(
+            f"相同输入得出不同结果,发布 {target.name} 保持不变 / equal inputs gave other bytes; "
+            f"release {target.name} stays as it was: {', '.join(differing)}"
+        )
+
+
+def _flush(folder: Path) -> None:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as handle:
+                os.fsync(handle.fileno())
+        else:
+            _flush_folder(path)
+    _flush_folder(folder)
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

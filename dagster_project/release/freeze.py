@@ -1,0 +1,85 @@
+"""Freeze the published tables of a wave into a release and make it current."""
+
+import json
+import logging
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+from dagster_project.errors import NotReconciled
+from dagster_project.ingest.bronze import IngestReport
+from dagster_project.ingest.wave import Wave
+from dagster_project.paths import Paths
+from dagster_project.release.baseline import baseline_release
+from dagster_project.release.folder import MANIFEST, file_hashes, new_staging_folder, publish
+from dagster_project.release.identity import Identity, code_version, declaration_version, package_versions
+from dagster_project.release.tables import write_tables
+from dagster_project.transform.scope import inputs_digest, published_inputs
+
+logger = logging.getLogger("hotline")
+
+
+def freeze(paths: Paths, wave: Wave) -> Path:
+    """Write the release of `wave` and switch `current` to it. Returns its folder.
+
+    The gates must have been asked before (`gate.verdicts.require`). Raises NotReconciled where the
+    published tables were not made from the bronze and baseline that stand now.
+    """
+    _require_of_one_piece(paths, wave)
+    identity = identify(paths, wave)
+    releases = paths.releases(wave.id)
+    staged = new_staging_folder(releases, identity.release)
+    write_tables(paths, wave.id, staged)
+    shutil.copytree(paths.method(wave.method), staged / "method")
+    shutil.copyfile(paths.quality(wave.id), staged / "quality.json")
+    _write_manifest(paths, wave, identity, staged)
+    folder = publish(staged, releases, identity.release)
+    logger.info("已发布 / published %s/%s", wave.id, identity.release)
+    return folder
+
+
+def identify(paths: Paths, wave: Wave) -> Identity:
+    """What a release made now would be made from."""
+    report = IngestReport.from_json(paths.ingest_report(wave.id).read_text(encoding="utf-8"))
+    files = tuple({"file": file.file, "sha256": file.sha256, "bytes": file.bytes} for file in report.files)
+    return Identity(
+        wave=wave.id,
+        raw_files=files,
+        declaration=declaration_version(paths, wave.id, wave.method, wave.frame),
+        code=code_version(),
+        baseline_release=baseline_release(paths, wave),
+    )
+
+
+def _require_of_one_piece(paths: Paths, wave: Wave) -> None:
+    made_from = published_inputs(paths, wave.id)
+    expected = (inputs_digest(paths, wave.id), baseline_release(paths, wave))
+    if made_from != expected:
+        raise NotReconciled(
+            f"{wave.id}:已计算的排名与当前数据不一致,请重新运行 / the rankings that stand were not made from the "
+            "present input; run the wave again"
+        )
+
+
+def _write_manifest(paths: Paths, wave: Wave, identity: Identity, staged: Path) -> None:
+    quality = json.loads((staged / "quality.json").read_text(encoding="utf-8"))
+    report = IngestReport.from_json(paths.ingest_report(wave.id).read_text(encoding="utf-8"))
+    manifest = {
+        "release": identity.release,
+        "wave": wave.id,
+        "label": wave.label,
+        "kind": wave.kind,
+        "synthetic": wave.is_synthetic,
+        "field_period": {"start": wave.period_start.isoformat(), "end": wave.period_end.isoformat()},
+        "raw_files": [asdict(file) for file in report.files],
+        "ledger_head": identity.ledger_head,
+        "baseline": {"wave": wave.baseline, "release": identity.baseline_release} if wave.baseline else None,
+        "method_version": wave.method,
+        "declaration_version": identity.declaration,
+        "code_version": identity.code,
+        "packages": package_versions(),
+        "gate": quality["counts"],
+        "files": file_hashes(staged),
+    }
+    text = json.dumps(manifest, ensure_ascii=False, indent=1)
+    (staged / MANIFEST).write_text(text + "\n", encoding="utf-8")

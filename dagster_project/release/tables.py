@@ -1,0 +1,155 @@
+"""The data files of a release, from the tables of the warehouse.
+
+Parquet is written in the order of each table's key, so that its bytes depend on its content alone.
+"""
+
+import csv
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dagster_project.paths import Paths
+from dagster_project.statistics.replication import class_probabilities
+
+NANO = 10**9
+
+# file name -> (table, columns, order); *_centi become DECIMAL(6,2) columns of the name before the suffix
+TABLES = {
+    "observations": (
+        "score_observations",
+        "wave, line_id, channel, unit, unit_id, probe_id, scenario_code, indicator_code, score_nano, na_code",
+        "line_id, channel, unit, unit_id, indicator_code",
+    ),
+    "line_scores": (
+        "pub_line_scores",
+        "line_id, channel, level, node_code, score_nano, published_centi, change_centi, effective_weight_nano,"
+        " na_reason",
+        "line_id, channel, level, node_code",
+    ),
+    "rankings": (
+        "pub_rankings",
+        "group_code, rank, is_tied, unit, unit_code, unit_name, line_class, n_lines, published_centi, change_centi,"
+        " places_gained",
+        "group_code, list_order",
+    ),
+    "aggregates": (
+        "pub_aggregates",
+        "dimension, member, channel, level, node_code, n, n_na, mean_nano, published_centi",
+        "dimension, member, channel, level, node_code",
+    ),
+    "scenarios": (
+        "score_scenarios",
+        "line_id, channel, indicator_code, scenario_code, n_observations, n_observed, n_valid, score_nano",
+        "line_id, channel, indicator_code, scenario_code",
+    ),
+    "line_flags": ("pub_line_flags", "line_id, flag_code, is_set", "line_id, flag_code"),
+}
+FRAME_COLUMNS = "line_id, city, short_name, division_code, province_code, province, level, tier, tier_basis, rank_group"
+
+
+def write_tables(paths: Paths, wave: str, folder: Path) -> None:
+    """Write every data file of the release of `wave` into `folder`."""
+    with duckdb.connect(str(paths.warehouse), read_only=True) as connection:
+        for name, (table, columns, order) in TABLES.items():
+            # identifiers come from the constant above, the wave is bound
+            query = f"select {columns} from {table} where wave = $wave order by {order}"  # noqa: S608
+            content = _published_decimals(connection.execute(query, {"wave": wave}).to_arrow_table())
+            _write_parquet(content, folder / f"{name}.parquet")
+            if name == "rankings":
+                _write_csv(content, folder / "rankings.csv")
+        _write_parquet(_line_classes(connection, wave), folder / "line_classes.parquet")
+        _write_json(_figures(connection, wave), folder / "figures.json")
+    frame = pq.read_table(paths.bronze_part("lines", wave), partitioning=None)
+    _write_parquet(frame.select(FRAME_COLUMNS.split(", ")).sort_by("line_id"), folder / "lines.parquet")
+
+
+def _line_classes(connection: duckdb.DuckDBPyConnection, wave: str) -> pa.Table:
+    outcomes: dict[int, dict[int, str]] = {}
+    for attempts, connected, name in connection.execute(
+        "select attempts, connected, line_class from pub_class_outcomes where wave = ?", [wave]
+    ).fetchall():
+        outcomes.setdefault(attempts, {})[connected] = name
+    classes = connection.execute(
+        "select line_id, attempts, connected, line_class, is_ranked from pub_line_classes where wave = ?"
+        " order by line_id",
+        [wave],
+    ).to_arrow_table()
+    names = sorted({name for by_count in outcomes.values() for name in by_count.values()})
+    counts = list(zip(classes["attempts"].to_pylist(), classes["connected"].to_pylist(), strict=True))
+    repeats = {pair: class_probabilities(*pair, outcomes[pair[0]]) for pair in sorted(set(counts))}
+    for name in names:
+        column = pa.array([repeats[pair].get(name, 0.0) for pair in counts], pa.float64())
+        classes = classes.append_column(f"p_repeat_{name}", column)
+    return classes
+
+
+def _figures(connection: duckdb.DuckDBPyConnection, wave: str) -> list[dict[str, Any]]:
+    cursor = connection.execute(
+        "select figure_id as id, label, section, kind, unit, value_centi, unrounded_nano, k, n, change_centi,"
+        " growth_centi, is_adjusted from pub_figures where wave = ? order by figure_order",
+        [wave],
+    )
+    names = [column[0] for column in cursor.description]
+    return [_figure(dict(zip(names, row, strict=True))) for row in cursor.fetchall()]
+
+
+def _figure(row: dict[str, Any]) -> dict[str, Any]:
+    unrounded = row.pop("unrounded_nano")
+    return {
+        **{name: row[name] for name in ("id", "label", "section", "kind", "unit")},
+        "value": _number(row["value_centi"], row["kind"]),
+        "unrounded": None if unrounded is None else f"{Decimal(unrounded) / NANO:.9f}",
+        "k": row["k"],
+        "n": row["n"],
+        "change": _number(row["change_centi"], row["kind"]),
+        "growth_pct": _number(row["growth_centi"], "growth"),
+        "change_basis": None
+        if row["change_centi"] is None
+        else "published values of the baseline wave, plain difference",
+        "footnote": "largest-remainder rounding: the shares sum to 100.00" if row["is_adjusted"] else None,
+    }
+
+
+def _number(centi: int | None, kind: str) -> float | int | None:
+    if centi is None:
+        return None
+    return centi // 100 if kind == "count" else centi / 100
+
+
+def _published_decimals(table: pa.Table) -> pa.Table:
+    for position, field in enumerate(table.schema):
+        if field.name.endswith("_centi"):
+            values = [
+                None if value is None else Decimal(value).scaleb(-2) for value in table.column(position).to_pylist()
+            ]
+            name = field.name.removesuffix("_centi")
+            table = table.set_column(position, name, pa.array(values, pa.decimal128(6, 2)))
+    return table
+
+
+def _write_parquet(table: pa.Table, path: Path) -> None:
+    pq.write_table(table.replace_schema_metadata(None), path, compression="zstd", write_page_index=False)
+
+
+def _write_csv(table: pa.Table, path: Path) -> None:
+    # The byte order mark lets Excel open Chinese text as it is.
+    with path.open("w", encoding="utf-8-sig", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(table.column_names)
+        columns = [column.to_pylist() for column in table.columns]
+        writer.writerows(["" if value is None else _text(value) for value in row] for row in zip(*columns, strict=True))
+
+
+def _text(value: Any) -> str:
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    # A name that a spreadsheet would take for a formula is shown as text.
+    return f"'{text}" if isinstance(value, str) and text[:1] in "=+-@\t\r" else text
+
+
+def _write_json(content: Any, path: Path) -> None:
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,25 @@
+"""What a run needs from outside: the installation that it works in.
+
+Does not belong here: connections (DuckDB has one writer; each step opens and closes its own).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from dagster_project.lock import run_lock
+from dagster_project.paths import Paths, paths
+
+
+class Installation(dg.ConfigurableResource):
+    """The installation of this process, held by one run from its first step to its last."""
+
+    @property
+    def paths(self) -> Paths:
+        return paths()
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Installation"]:  # noqa: ARG002  # the hook's signature
+        with run_lock(self.paths):
+            yield self

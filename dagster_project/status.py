@@ -1,0 +1,37 @@
+"""What stands in an installation: exports, how fresh each line's scores are, what is published."""
+
+import json
+from typing import Any
+
+from dagster_project.ingest.wave import export_files, list_waves, load_wave
+from dagster_project.paths import Paths
+from dagster_project.release.folder import MANIFEST, current_release
+from dagster_project.transform.scope import line_fingerprints, scored_fingerprints
+
+
+def wave_statuses(paths: Paths) -> list[dict[str, Any]]:
+    """One record per wave under raw/: exports, stale lines (null: never ingested), current release, gate counts."""
+    return [_status(paths, wave_id) for wave_id in list_waves(paths)]
+
+
+def _status(paths: Paths, wave_id: str) -> dict[str, Any]:
+    wave = load_wave(paths, wave_id)
+    folder = current_release(paths.current(wave_id))
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8")) if folder else None
+    return {
+        "wave": wave_id,
+        "label": wave.label,
+        "synthetic": wave.is_synthetic,
+        "n_exports": len(export_files(paths, wave)),
+        "n_stale_lines": _stale_lines(paths, wave_id),
+        "release": folder.name if folder else None,
+        "path": str(folder) if folder else None,
+        "gate": manifest["gate"] if manifest else None,
+    }
+
+
+def _stale_lines(paths: Paths, wave_id: str) -> int | None:
+    if not paths.bronze_part("line_inputs", wave_id).exists():
+        return None
+    current, scored = line_fingerprints(paths, wave_id), scored_fingerprints(paths, wave_id)
+    return sum(scored.get(line) != fingerprint for line, fingerprint in current.items())
