@@ -1,0 +1,55 @@
+"""A raw folder of another size: declarations copied, frame and plan adapted.
+
+Belongs here: what stands around a simulated wave's exports. Does not belong here: the
+exports.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import yaml
+
+from dagster_project.errors import UsageError
+from dagster_project.paths import Paths
+
+if TYPE_CHECKING:
+    from dagster_project.ingest.wave import Wave
+
+
+def write_raw_folder(paths: Paths, wave: Wave, out: Path, frame: pd.DataFrame, probes: int, seed: int) -> None:
+    """Writes profiles, the wave's method, its frame and its wave.yml below `out`.
+
+    The plan holds what was simulated. A baseline wave is kept only where `out` has it: a
+    change against a wave that is not there cannot be computed.
+    """
+    if out.resolve() == paths.raw.resolve():
+        raise UsageError(
+            f"{out}：不能覆盖正在使用的原始数据目录。\n{out}: this is the raw folder in use; name another one."
+        )
+    there = Paths(raw=out, home=paths.home)
+    shutil.copytree(paths.profile("any").parent, there.profile("any").parent, dirs_exist_ok=True)
+    shutil.copytree(paths.method(wave.method), there.method(wave.method), dirs_exist_ok=True)
+    there.frame(wave.frame).parent.mkdir(parents=True, exist_ok=True)
+    frame.to_csv(there.frame(wave.frame), index=False, lineterminator="\n", encoding="utf-8")
+    declared = yaml.safe_load(paths.wave_yml(wave.id).read_text(encoding="utf-8"))
+    declared["plan"] = _plan(declared["plan"], probes)
+    declared["simulation"]["seed"] = seed
+    if declared.get("baseline") and not there.wave_yml(str(declared["baseline"])).is_file():
+        declared["baseline"] = None
+    there.wave_yml(wave.id).parent.mkdir(parents=True, exist_ok=True)
+    there.wave_yml(wave.id).write_text(
+        yaml.safe_dump(declared, allow_unicode=True, sort_keys=False), encoding="utf-8"
+    )
+
+
+def _plan(plan: dict[str, Any], probes: int) -> dict[str, Any]:
+    """The plan at another number of phone probes; requests stay one per platform."""
+    scaled = {
+        name: -(-plan[name] * probes // plan["phone_probes"])
+        for name in ("phone_probes", "dial_attempts", "web_inspections")
+    }
+    return {**plan, **scaled}
