@@ -48,7 +48,7 @@ def _specs() -> list[dg.AssetSpec]:
         dg.AssetSpec(
             ["bronze", "quarantine"],
             description=(
-                "无法采信的行,含文件、工作表、行号、原文与原因 / rows that could not be accepted, with place, text, reasons."
+                "无法采信的行,含文件、工作表、行号、原文与原因 / rows that could not be accepted, and why."
             ),
             metadata={
                 "dagster/column_schema": dg.TableSchema(
@@ -60,8 +60,8 @@ def _specs() -> list[dg.AssetSpec]:
         dg.AssetSpec(
             ["bronze", "reference"],
             description=(
-                "本期声明:wave.yml、监测范围、方法版本,以及基期已发布的数值 / what the wave declares, and the published "
-                "values of its baseline wave."
+                "本期声明:wave.yml、监测范围、方法版本,以及基期已发布的数值 / what the wave declares, and the "
+                "published values of its baseline wave."
             ),
             **common,
         ),
