@@ -99,7 +99,7 @@ def answer(
     }
     goals = _goals(lines, means, method, targets, MANNERS + SOLUTIONS)
     for question in MANNERS + SOLUTIONS:
-        if question is SOLUTIONS[-1]:
+        if question is SOLUTIONS[-1]:  # makes up for what rounding to whole answers left of the distance
             goals = {**goals, **_goals(lines, means, method, targets, SOLUTIONS[-1:])}
         columns[question.field], means[question.indicator] = _ask(
             rng, lines, plan, calls, method, question, goals[question.indicator]

@@ -89,14 +89,14 @@ def _inspect(
     ):
         scale, todo = method.scale(indicator, *lesser), cells(counts[:, 0], zeros=zeros)
         kinds = share_out(rng, todo, _wish(rng, lines, "platform", spread), scale, targets.scores[indicator])
-        columns[name] = at(there, scale.labels[place(line[there], kinds, rng.random(len(there)))], size)
+        columns[name] = _seen(there, scale.labels[place(line[there], kinds, rng.random(len(there)))], size)
         means[indicator] = line_means(kinds, todo, scale)
     for indicator, name, flag in (
         ("I16", "keyword_hit", "keyword_search"), ("I17", "navigation_hit", "navigation_search"),
     ):
         kinds, means[indicator] = _search(rng, lines, method, targets, counts[:, 0], indicator, flag)
         found = method.scale(indicator).labels[place(line[there], kinds, rng.random(len(there)))]
-        columns[name] = at(there, found, size)
+        columns[name] = _seen(there, found, size)
     bots = settled(lines.quality["smart"] + 0.5 * rng.standard_normal(len(lines))) > 0.4
     table = pd.DataFrame({
         "line": line,
@@ -254,3 +254,9 @@ def _wish(rng: np.random.Generator, lines: Lines, domain: str, spread: float) ->
     """What each line would like to score, before all are shifted to the goal."""
     return settled(80 + spread * lines.quality[domain] + 0.6 * spread * rng.standard_normal(len(lines)))
 
+
+def _seen(there: np.ndarray, answers: np.ndarray, size: int) -> np.ndarray:
+    """Answers of the visits in which the platform could be reached; the others saw nothing of it."""
+    column = np.full(size, "not_reached", dtype=object)
+    column[there] = answers
+    return column

@@ -28,7 +28,7 @@ def write_raw_folder(paths: Paths, wave: Wave, out: Path, frame: pd.DataFrame, p
     """
     if out.resolve() == paths.raw.resolve():
         raise UsageError(
-            f"{out}：不能覆盖正在使用的原始数据目录。\n{out}: this is the raw folder in use; name another one."
+            f"{out}: 不能覆盖正在使用的原始数据目录 / this is the raw folder in use; name another one"
         )
     there = Paths(raw=out, home=paths.home)
     shutil.copytree(paths.profile("any").parent, there.profile("any").parent, dirs_exist_ok=True)

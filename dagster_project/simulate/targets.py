@@ -71,8 +71,8 @@ def load_targets(year: str, folder: Path = FOLDER) -> Targets:
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in folder.glob("*.yml")))
         raise UsageError(
-            f"wave.yml simulation.calibrate_to：没有年份 {year} 的校准目标，可用：{known}。\n"
-            f"wave.yml simulation.calibrate_to: no targets for {year}; there are: {known}."
+            f"wave.yml: simulation.calibrate_to: 没有 {year} 的校准目标 / no targets for {year}; "
+            f"现有 / there are: {known}"
         )
     declared = yaml.safe_load(path.read_text(encoding="utf-8"))
     return Targets(

@@ -25,20 +25,19 @@ ROWS_PER_FILE = {"xlsx": 50_000, "csv": 250_000}
 CREATED = datetime(2024, 1, 1)
 
 
-def write_export(
-    table: pd.DataFrame, profile: dict[str, Any], target: Path, seed: int, wave: str
-) -> list[Path]:
+def write_export(table: pd.DataFrame, profile: dict[str, Any], glob: Path, seed: int, wave: str) -> list[Path]:
     """Writes one table in the format of its profile, in several files where it is long.
 
-    `table` has bronze's columns (null: not given); columns that the profile does not name are an error.
+    `table` has bronze's columns (null: not given); columns that the profile does not name are
+    an error. The star of `glob` becomes the wave's id, and the number of the part.
     """
     columns = _vendor_columns(table, profile, seed, wave)
     kind = profile["file"]["type"]
-    starts = range(0, max(len(table), 1), ROWS_PER_FILE[kind])
+    starts = range(0, max(len(table), 1), ROWS_PER_FILE[kind]) if "*" in glob.name else [0]
     written = []
-    for number, start in enumerate(starts):
-        rows = slice(start, start + ROWS_PER_FILE[kind])
-        path = target if len(starts) == 1 else target.with_stem(f"{target.stem}_{number + 1:02d}")
+    for number, start in enumerate(starts, start=1):
+        rows = slice(start, start + ROWS_PER_FILE[kind] if len(starts) > 1 else None)
+        path = glob.with_name(glob.name.replace("*", wave if len(starts) == 1 else f"{wave}_{number:02d}"))
         part = {header: values[rows] for header, values in columns.items()}
         partial = path.with_name(f".{path.name}.part")
         if kind == "xlsx":
@@ -59,8 +58,8 @@ def _vendor_columns(table: pd.DataFrame, profile: dict[str, Any], seed: int, wav
     unknown = set(table.columns) - {column["field"] for column in profile["columns"].values()}
     if unknown:
         raise UsageError(
-            f"profile {profile['profile']}：没有字段 {', '.join(sorted(unknown))} 的列，无法写出。\n"
-            f"profile {profile['profile']}: no column for {', '.join(sorted(unknown))}, so they cannot be written."
+            f"profiles/{profile['profile']}.yml: 没有字段 {', '.join(sorted(unknown))} 的列 / "
+            f"no column for {', '.join(sorted(unknown))}"
         )
     dropped = {header: _unscored(header, table, seed, wave) for header in profile.get("drop", [])}
     # A survey platform puts its own columns first, a dialler and a list of visits at the end.

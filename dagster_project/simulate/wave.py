@@ -29,7 +29,7 @@ from dagster_project.simulate.targets import load_targets
 from dagster_project.simulate.vendor import write_export
 
 if TYPE_CHECKING:
-    from dagster_project.ingest.wave import Wave
+    from dagster_project.ingest.wave import Simulation, Wave
 
 
 @dataclass(frozen=True)
@@ -60,34 +60,39 @@ def simulate_wave(
     Raises UsageError where the wave is not synthetic, where exports would be overwritten, and
     where more lines are asked for than the frame has without `out`.
     """
+    used_seed = _simulation(wave).seed if seed is None else seed
     frame = pd.read_csv(paths.frame(wave.frame), dtype=str, keep_default_na=False)
-    size = n_lines or len(frame)
-    _refuse(wave, size, len(frame), n_probes, out)
-    target = out or paths.raw
-    _refuse_overwriting(wave, target / wave.id, overwrite)
+    size = len(frame) if n_lines is None else n_lines
+    probes = wave.plan.phone_probes if n_probes is None else n_probes
+    _refuse_sizes(size, len(frame), probes, out)
+    folder = (out or paths.raw) / wave.id
+    existing = {file for export in wave.exports for file in folder.glob(export.glob)}
+    if existing and not overwrite:
+        names = ", ".join(sorted(file.name for file in existing))
+        raise UsageError(
+            f"{wave.id}: 导出已存在({names}),重新生成请加 --overwrite / exports are there ({names}); use --overwrite"
+        )
+    progress(f"{wave.id}: {size} 条热线,每条 {probes} 次电话监测 / {size} lines, {probes} phone probes each")
     frame = sized_frame(frame, size)
-    probes = n_probes or wave.plan.phone_probes
-    used_seed = wave.simulation.seed if seed is None else seed
-    progress(f"{wave.id}：{size} 条热线，每条 {probes} 次电话监测 / {size} lines, {probes} phone probes each")
     tables = simulate_tables(paths, wave, frame, used_seed, probes)
     if out:
         write_raw_folder(paths, wave, out, frame, probes, used_seed)
-    (target / wave.id).mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     written = []
     for export in wave.exports:
         profile = yaml.safe_load(paths.profile(export.profile).read_text(encoding="utf-8"))
-        file = target / wave.id / export.glob.replace("*", wave.id)
-        for stale in sorted((target / wave.id).glob(export.glob)):
-            stale.unlink()
-        written += write_export(getattr(tables, export.table), profile, file, used_seed, wave.id)
-        progress(f"{written[-1].name}：{len(getattr(tables, export.table))} 行 / rows")
+        table = getattr(tables, export.table)
+        written += write_export(table, profile, folder / export.glob, used_seed, wave.id)
+        progress(f"{written[-1].name}: {len(table)} 行 / rows")
+    for stale in sorted(existing - set(written)):
+        stale.unlink()
     return written
 
 
 def simulate_tables(paths: Paths, wave: Wave, frame: pd.DataFrame, seed: int, probes: int) -> Simulated:
     """The tables of a wave for the lines of `frame`, `probes` phone probes and inspections each."""
     method = load_method(paths.method(wave.method))
-    targets = load_targets(wave.simulation.calibrate_to)
+    targets = load_targets(_simulation(wave).calibrate_to)
     days = calendar(wave.period_start, wave.period_end)
     lines = draw_lines(frame, {name: tier.quality for name, tier in targets.tiers.items()}, seed, wave.id)
     planned = wave.plan.phone_probes
@@ -112,25 +117,21 @@ def scaled(planned: int, probes: int, planned_probes: int) -> int:
     return -(-planned * probes // planned_probes)
 
 
-def _refuse(wave: Wave, size: int, frame_lines: int, n_probes: int | None, out: Path | None) -> None:
+def _simulation(wave: Wave) -> Simulation:
+    """How the wave is drawn; a wave of real probes is refused."""
     if not wave.is_synthetic or wave.simulation is None:
         raise UsageError(
-            f"wave.yml {wave.id}：不是模拟监测（synthetic: false），不能生成数据覆盖真实监测。\n"
-            f"wave.yml {wave.id}: not a synthetic wave; simulated probes never stand in for real ones."
+            f"{wave.id}/wave.yml: 不是模拟监测期,不能用模拟数据代替真实监测 / "
+            "not a synthetic wave with a `simulation`: simulated probes never stand in for real ones"
         )
-    if size < 1 or (n_probes is not None and n_probes < 1):
-        raise UsageError("热线数与监测数至少为 1。\nThe numbers of lines and of probes must be at least 1.")
+    return wave.simulation
+
+
+def _refuse_sizes(size: int, frame_lines: int, probes: int, out: Path | None) -> None:
+    if size < 1 or probes < 1:
+        raise UsageError("热线数与监测数至少为 1 / at least one line and one probe are needed")
     if size > frame_lines and out is None:
         raise UsageError(
-            f"热线框只有 {frame_lines} 条，{size} 条需要另写一个目录（--out）。\n"
-            f"The frame has {frame_lines} lines; {size} need a raw folder of their own (--out)."
-        )
-
-
-def _refuse_overwriting(wave: Wave, folder: Path, overwrite: bool) -> None:
-    existing = sorted(file.name for export in wave.exports for file in folder.glob(export.glob))
-    if existing and not overwrite:
-        raise UsageError(
-            f"{wave.id}：导出文件已存在：{', '.join(existing)}；如需重新生成请加 --overwrite。\n"
-            f"{wave.id}: exports exist already: {', '.join(existing)}; use --overwrite to simulate them again."
+            f"热线框只有 {frame_lines} 条,生成 {size} 条须用 --out 另写目录 / "
+            f"the frame has {frame_lines} lines; {size} need a raw folder of their own (--out)"
         )
