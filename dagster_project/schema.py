@@ -311,3 +311,34 @@ REFERENCE_TABLES = {
     "baseline_line_scores": _table(("line_id", TEXT), ("channel", TEXT), ("node_code", TEXT), ("published_centi", INT)),
     "baseline_rankings": _table(("group_code", TEXT), ("unit_code", TEXT), ("rank", INT), ("published_centi", INT)),
 }
+
+# What a scoring rule may look at, per source: the fields that dbt's staging offers, and whether
+# a rule names a text or a range of numbers. A test holds this and stg_answers.sql together.
+SCORING_FIELDS = {
+    "dial_attempt": {"connected": "text", "smart_voice": "text", "wait_s": "number", "ivr_layers": "number"},
+    "phone_probe": {
+        **{
+            name: "text"
+            for name in (
+                "greeting", "tone", "closing", "listening", "clarity", "registered", "ivr_ease",
+                "answer_correct", "answer_complete", "responded",
+            )
+        },
+        "response_minutes": "number",
+    },
+    "web_inspection": {
+        name: "text"
+        for name in (
+            "reachable", "stable", "registered", "content_rich", "keyword_hit", "navigation_hit", "bot_present",
+        )
+    },
+    "web_submission": {
+        **{
+            name: "text"
+            for name in (
+                "registered", "submitted", "acknowledged", "replied", "resolved", "reply_quality", "reply_wording",
+            )
+        },
+        "reply_minutes": "number",
+    },
+}  # fmt: skip

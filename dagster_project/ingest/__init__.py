@@ -1,0 +1,1 @@
+"""Raw exports to typed bronze: every row ends in a table or in quarantine, with its reason."""

@@ -1,0 +1,300 @@
+"""A wave's exports to bronze: read all, judge all, account for every row, then replace all files at once.
+
+Belongs here: the order of the steps, the account of rows, writing, and when nothing needs doing.
+Does not belong here: how files are read or rows judged.
+"""
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dagster_project.errors import InputRejected, NotReconciled
+from dagster_project.ingest.faults import FileRejected, reject
+from dagster_project.ingest.fingerprint import input_fingerprint, line_inputs
+from dagster_project.ingest.profile import Profile, load_profile
+from dagster_project.ingest.read import Delivered, deliveries, read_cells
+from dagster_project.ingest.rows import Judged, Known, all_faults, bronze_rows, hold_duplicates, judge, quarantine_rows
+from dagster_project.ingest.wave import Wave, reference_tables
+from dagster_project.paths import Paths
+from dagster_project.schema import EXPORT_TABLES
+
+Progress = Callable[[str], None]
+# Messages that the report repeats; quarantine holds them all.
+MAX_MESSAGES = 200
+
+
+@dataclass(frozen=True)
+class FileAccount:
+    """One file: what it was and where its rows went. `file` is relative to the wave's raw folder."""
+
+    table: str
+    file: str
+    sha256: str
+    bytes: int
+    sheet: str | None
+    profile: str
+    n_read: int
+    n_bronze: int
+    n_quarantined: int
+    n_blank: int
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What an ingest read, wrote and refused. The same input gives the same report.
+
+    `totals`: per table, the sums of its files. `messages`: the first faults in full.
+    `outputs`: sha256 of every bronze file written; empty where nothing was (`check_wave`).
+    """
+
+    wave: str
+    input_fingerprint: str
+    files: tuple[FileAccount, ...]
+    totals: dict[str, dict[str, int]]
+    fault_counts: dict[str, int]
+    messages: tuple[str, ...]
+    outputs: dict[str, str]
+    is_cached: bool = False
+
+    @property
+    def n_read(self) -> int:
+        return sum(file.n_read for file in self.files)
+
+    @property
+    def n_bronze(self) -> int:
+        return sum(file.n_bronze for file in self.files)
+
+    @property
+    def n_quarantined(self) -> int:
+        return sum(file.n_quarantined for file in self.files)
+
+    @property
+    def n_blank(self) -> int:
+        return sum(file.n_blank for file in self.files)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "IngestReport":
+        content = json.loads(text)
+        content["files"] = tuple(FileAccount(**file) for file in content["files"])
+        content["messages"] = tuple(content["messages"])
+        return cls(**content)
+
+
+def ingest_wave(paths: Paths, wave: Wave, progress: Progress = lambda _: None) -> IngestReport:
+    """Read, judge and write one wave; nothing is read again where nothing has changed.
+
+    Writes `bronze/<table>/wave=<wave>/part-0.parquet` for the exports, quarantine, declared tables
+    and line_inputs, and the report. Raises InputRejected with every file-level fault, and leaves
+    what stood before untouched; NotReconciled where rows are unaccounted for.
+    """
+    delivered = _deliveries(paths, wave)
+    fingerprint = input_fingerprint(paths, wave, delivered)
+    former = _standing_report(paths, wave, fingerprint)
+    if former is not None:
+        progress(f"{wave.id}:输入未变,沿用已有数据 / input unchanged: bronze stands ({former.n_bronze} rows)")
+        return replace(former, is_cached=True)
+    tables, report = _read(paths, wave, delivered, fingerprint, progress)
+    report = replace(report, outputs=write_tables(paths, wave.id, tables))
+    _replace_files({paths.ingest_report(wave.id): report.to_json().encode()})
+    return report
+
+
+def check_wave(paths: Paths, wave: Wave, progress: Progress = lambda _: None) -> IngestReport:
+    """The same reading and judging as `ingest_wave`; writes nothing."""
+    delivered = _deliveries(paths, wave)
+    return _read(paths, wave, delivered, input_fingerprint(paths, wave, delivered), progress)[1]
+
+
+def write_tables(paths: Paths, wave: str, tables: dict[str, pa.Table]) -> dict[str, str]:
+    """Replace bronze files of a wave, all or none; returns the sha256 of each, by table."""
+    contents = {name: _parquet(table) for name, table in tables.items()}
+    _replace_files({paths.bronze_part(name, wave): content for name, content in contents.items()})
+    return {name: hashlib.sha256(content).hexdigest() for name, content in sorted(contents.items())}
+
+
+# --- steps -------------------------------------------------------------------------------------
+
+
+def _deliveries(paths: Paths, wave: Wave) -> list[Delivered]:
+    try:
+        return deliveries(paths, wave)
+    except FileRejected as rejected:
+        reject(wave.id, [each.text() for each in rejected.found])
+
+
+def _read(
+    paths: Paths, wave: Wave, delivered: list[Delivered], fingerprint: str, progress: Progress
+) -> tuple[dict[str, pa.Table], IngestReport]:
+    """All bronze tables of the wave by name, and the account of what went where."""
+    tables = reference_tables(paths, wave)
+    known = Known(
+        {
+            "line": frozenset(tables["lines"]["line_id"].to_pylist()),
+            "scenario": frozenset(tables["scenarios"]["scenario_code"].to_pylist()),
+        }
+    )
+    judged = _judge_files(wave.id, delivered, _profiles(paths, wave), known, progress)
+    quarantined = []
+    for name, table in EXPORT_TABLES.items():
+        sheets = [sheet for each, sheet in zip(delivered, judged, strict=True) if each.export.table == name]
+        hold_duplicates(sheets, table)
+        tables[name] = bronze_rows(sheets, table)
+        quarantined.append(quarantine_rows(sheets, table))
+    tables["quarantine"] = pa.concat_tables(quarantined)
+    tables["line_inputs"] = line_inputs(paths, wave, tables)
+    report = _report(wave.id, fingerprint, delivered, judged, tables)
+    progress(
+        f"{wave.id}:读取 read {report.n_read} = 采信 bronze {report.n_bronze} + 隔离 quarantined "
+        f"{report.n_quarantined} + 空行 blank {report.n_blank}"
+    )
+    return tables, report
+
+
+def _profiles(paths: Paths, wave: Wave) -> dict[str, Profile]:
+    """The profiles of a wave's exports by name; a profile serves the table that it declares."""
+    profiles, messages = {}, []
+    for export in wave.exports:
+        try:
+            profile = load_profile(paths, export.profile)
+        except InputRejected as rejected:
+            messages.append(str(rejected))
+            continue
+        profiles[export.profile] = profile
+        if profile.table.name != export.table:
+            messages.append(
+                f"{wave.id}/wave.yml: profile {profile.name} 用于 {profile.table.name},不是 {export.table} / "
+                f"the profile is for {profile.table.name}; name another"
+            )
+    if messages:
+        reject(wave.id, dict.fromkeys(messages))
+    return profiles
+
+
+def _judge_files(
+    wave: str, delivered: list[Delivered], profiles: dict[str, Profile], known: Known, progress: Progress
+) -> list[Judged]:
+    judged, messages = [], []
+    for each in delivered:
+        profile = profiles[each.export.profile]
+        progress(f"{wave}/{each.name} ({len(each.content) / 2**20:.1f} MB, {profile.name})")
+        try:
+            judged.append(judge(read_cells(each, profile), profile, known))
+        except FileRejected as rejected:
+            messages += [found.text() for found in rejected.found]
+    if messages:
+        reject(wave, messages)
+    return judged
+
+
+def _report(
+    wave: str, fingerprint: str, delivered: list[Delivered], judged: list[Judged], tables: dict[str, pa.Table]
+) -> IngestReport:
+    """The account of every row, held against the tables that are about to be written."""
+    in_bronze = _rows_per_file(tables, list(EXPORT_TABLES))
+    in_quarantine = _rows_per_file(tables, ["quarantine"])
+    files = tuple(
+        FileAccount(
+            table=each.export.table, file=each.name, sha256=each.sha256, bytes=len(each.content),
+            sheet=sheet.cells.sheet, profile=each.export.profile, n_read=sheet.cells.n_read,
+            n_bronze=in_bronze[each.export.table, each.name], n_quarantined=in_quarantine[each.export.table, each.name],
+            n_blank=sheet.cells.n_blank,
+        )
+        for each, sheet in zip(delivered, judged, strict=True)
+    )  # fmt: skip
+    _require_identity(wave, files)
+    found = [fault for sheet in judged for of_row in all_faults(sheet).values() for fault in of_row]
+    return IngestReport(
+        wave=wave,
+        input_fingerprint=fingerprint,
+        files=files,
+        totals={name: _sums([file for file in files if file.table == name]) for name in EXPORT_TABLES},
+        fault_counts=dict(sorted(Counter(each.fault.code for each in found).items())),
+        messages=tuple(each.text() for each in found[:MAX_MESSAGES]),
+        outputs={},
+    )
+
+
+def _rows_per_file(tables: dict[str, pa.Table], names: list[str]) -> Counter[tuple[str, str]]:
+    counts: Counter[tuple[str, str]] = Counter()
+    for name in names:
+        table = tables[name]
+        owners = table["table_name"].to_pylist() if name == "quarantine" else [name] * table.num_rows
+        counts.update(zip(owners, table["source_file"].to_pylist(), strict=True))
+    return counts
+
+
+def _sums(files: list[FileAccount]) -> dict[str, int]:
+    return {name: sum(getattr(file, name) for file in files) for name in COUNTS}
+
+
+COUNTS = ("n_read", "n_bronze", "n_quarantined", "n_blank")
+
+
+def _require_identity(wave: str, files: tuple[FileAccount, ...]) -> None:
+    """read = bronze + quarantined + blank, for every file."""
+    for file in files:
+        if file.n_read != file.n_bronze + file.n_quarantined + file.n_blank:
+            raise NotReconciled(
+                f"{wave}/{file.file}:行数不平 / rows unaccounted for: read {file.n_read} ≠ bronze {file.n_bronze} + "
+                f"quarantined {file.n_quarantined} + blank {file.n_blank}"
+            )
+
+
+# --- files -------------------------------------------------------------------------------------
+
+
+def _standing_report(paths: Paths, wave: Wave, fingerprint: str) -> IngestReport | None:
+    """The report of the bronze that stands, where it was made from this very input and is whole."""
+    path = paths.ingest_report(wave.id)
+    if not path.is_file():
+        return None
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if content.get("input_fingerprint") != fingerprint:
+        return None
+    report = IngestReport.from_json(json.dumps(content))
+    for table, sha256 in report.outputs.items():
+        part = paths.bronze_part(table, wave.id)
+        if not part.is_file() or hashlib.sha256(part.read_bytes()).hexdigest() != sha256:
+            return None
+    return report
+
+
+def _parquet(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    # row groups small enough that one line's rows are found without reading the rest
+    pq.write_table(table, sink, compression="zstd", row_group_size=20_000)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+def _replace_files(contents: dict[Path, bytes]) -> None:
+    """Write all beside their targets, then rename all: a failure while writing changes nothing."""
+    staged = {}
+    try:
+        for target, content in contents.items():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            staged[target] = target.with_name(f".{target.name}.new")
+            with staged[target].open("wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+        for target, temporary in staged.items():
+            temporary.replace(target)
+    finally:
+        for temporary in staged.values():
+            temporary.unlink(missing_ok=True)
+    for folder in {target.parent for target in contents}:
+        descriptor = os.open(folder, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)

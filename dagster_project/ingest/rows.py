@@ -1,0 +1,326 @@
+"""Cells to typed bronze columns, and the verdict on every row.
+
+Belongs here: what a value must be, by the schema and the profile. Does not belong here: reading
+files (`read.py`), scoring, and what is plausible for a wave as a whole (the gate).
+"""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dagster_project.ingest.faults import Fault, Found, Place
+from dagster_project.ingest.profile import Profile, ProfileColumn
+from dagster_project.ingest.read import Cells
+from dagster_project.schema import INT, QUARANTINE, TEXT, TIME, Column, Table
+
+ISO = "%Y-%m-%d %H:%M:%S"
+EARLIEST, LATEST = np.datetime64("2000-01-01", "us"), np.datetime64("2100-01-01", "us")
+INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufffd]")
+WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,15}")
+# a time that cannot lie before another: an answer follows its request
+TIME_ORDER = {"responded_at": "called_at", "replied_at": "submitted_at"}
+# kinds of workbook cells that a column cannot take (letters of workbook_child.py)
+TEXT_KINDS = {
+    b"f": Fault.DIGITS_LOST, b"l": Fault.DIGITS_LOST, b"z": Fault.ZEROS_LOST, b"d": Fault.DATE_IN_TEXT,
+    b"t": Fault.DATE_IN_TEXT, b"x": Fault.ERROR_CELL,
+}  # fmt: skip
+NUMBER_KINDS = {b"d": Fault.BAD_NUMBER, b"t": Fault.BAD_NUMBER, b"x": Fault.ERROR_CELL}
+TIME_KINDS = {
+    b"n": Fault.SERIAL_TIME, b"f": Fault.SERIAL_TIME, b"l": Fault.SERIAL_TIME, b"z": Fault.SERIAL_TIME,
+    b"x": Fault.ERROR_CELL,
+}  # fmt: skip
+Detail = str | tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Known:
+    """Codes that a row may refer to: {"line": ..., "scenario": ...}."""
+
+    codes: dict[str, frozenset[str]]
+
+
+UNKNOWN = {"line": Fault.UNKNOWN_LINE, "scenario": Fault.UNKNOWN_SCENARIO}
+
+
+class Judged:
+    """The rows of one sheet: typed columns by bronze name, and faults by row position."""
+
+    def __init__(self, cells: Cells, profile: Profile):
+        self.cells, self.profile = cells, profile
+        self.by_field = {each.column.name: each for each in profile.columns}
+        self.values: dict[str, pa.Array] = {}
+        self.faulty: dict[str, np.ndarray] = {}
+        self.faults: dict[int, list[Found]] = {}
+
+    def hold(self, name: str, where: np.ndarray, fault: Fault, detail: Detail | Callable[[int], Detail] = "") -> None:
+        """Record a fault of column `name` in the rows that the mask `where` marks."""
+        positions = np.flatnonzero(where).tolist()
+        header = self.by_field[name].header
+        for position in positions:
+            place = Place(self.cells.file, self.cells.sheet, int(self.cells.rows[position]), header)
+            value = self.cells.texts[header][position].as_py()
+            told = detail(position) if callable(detail) else detail
+            self.faults.setdefault(position, []).append(Found(fault, place, value, told))
+        if positions:
+            self.faulty[name] = self.faulty[name] | where
+
+    def given(self, name: str) -> np.ndarray:
+        """Mask of the rows in which the column has a value."""
+        return _mask(self.values[name].is_valid())
+
+    def kept(self) -> np.ndarray:
+        """Mask of the rows without a fault."""
+        keep = np.ones(len(self.cells.rows), dtype=bool)
+        keep[list(self.faults)] = False
+        return keep
+
+
+def judge(cells: Cells, profile: Profile, known: Known) -> Judged:
+    """Type every cell of a sheet and check every row by itself (keys: `hold_duplicates`)."""
+    judged = Judged(cells, profile)
+    for column in profile.table.columns:
+        judged.faulty[column.name] = np.zeros(len(cells.rows), dtype=bool)
+        if column.name not in judged.by_field:
+            judged.values[column.name] = pa.nulls(len(cells.rows), column.type)
+        elif column.type == TIME:
+            _judge_times(judged, judged.by_field[column.name])
+        else:
+            _judge_words(judged, judged.by_field[column.name], known)
+    for column in profile.table.columns:
+        if column.name in judged.by_field:
+            _judge_presence(judged, column)
+            _judge_order(judged, column)
+    return judged
+
+
+def _mask(values: pa.Array) -> np.ndarray:
+    return np.asarray(values.fill_null(False).to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def _hold_kinds(judged: Judged, each: ProfileColumn, refused: dict[bytes, Fault], spared: np.ndarray) -> None:
+    """Faults of workbook cells whose kind the column cannot take."""
+    kinds = judged.cells.kinds[each.header]
+    if kinds is None:
+        return
+    for kind, fault in refused.items():
+        judged.hold(each.column.name, (kinds == kind) & ~spared, fault)
+
+
+# --- texts and numbers: every distinct word is judged once --------------------------------------
+
+
+def _judge_words(judged: Judged, each: ProfileColumn, known: Known) -> None:
+    column = each.column
+    texts = judged.cells.texts[each.header]
+    no_rows = np.zeros(len(texts), dtype=bool)
+    _hold_kinds(judged, each, NUMBER_KINDS if column.type == INT else TEXT_KINDS, no_rows)
+    distinct = texts.dictionary_encode()
+    verdicts = [_verdict(word, each, judged.profile, known) for word in distinct.dictionary.to_pylist()]
+    values = pa.array([value for value, _, _ in verdicts], column.type).take(distinct.indices)
+    indices = distinct.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    already = judged.faulty[column.name]
+    for number, (_, fault, detail) in enumerate(verdicts):
+        if fault is not None:
+            judged.hold(column.name, (indices == number) & ~already, fault, detail)
+    judged.values[column.name] = values
+
+
+def _verdict(
+    word: str, each: ProfileColumn, profile: Profile, known: Known
+) -> tuple[str | int | None, Fault | None, Detail]:
+    """(typed value, fault, detail) of one word of a column."""
+    column = each.column
+    if each.values is not None:
+        if word in each.values:
+            return each.values[word], None, ""
+        if word in profile.skip_codes:
+            code = profile.skip_codes[word]
+            if code is None or code in column.codes:
+                return code, None, ""
+        return None, Fault.NOT_IN_CODES, " | ".join(each.values)
+    if word in profile.skip_codes:
+        return None, None, ""
+    if column.type == INT:
+        return _number(word, column)
+    if INVISIBLE.search(word):
+        return None, Fault.CONTROL_CHARACTER, ""
+    if column.references is not None and word not in known.codes[column.references]:
+        return None, UNKNOWN[column.references], ""
+    return word, None, ""
+
+
+def _number(word: str, column: Column) -> tuple[int | None, Fault | None, str]:
+    if not WHOLE_NUMBER.fullmatch(word):
+        return None, Fault.BAD_NUMBER, ""
+    number = int(word)
+    low, high = column.minimum, column.maximum
+    if (low is not None and number < low) or (high is not None and number > high):
+        return None, Fault.OUT_OF_RANGE, f"{'' if low is None else low}..{'' if high is None else high}"
+    return number, None, ""
+
+
+# --- times -------------------------------------------------------------------------------------
+
+
+def _judge_times(judged: Judged, each: ProfileColumn) -> None:
+    name, profile = each.column.name, judged.profile
+    texts, kinds = judged.cells.texts[each.header], judged.cells.kinds[each.header]
+    skipped = _mask(pc.is_in(texts, value_set=pa.array(profile.skip_codes, TEXT)))
+    _hold_kinds(judged, each, TIME_KINDS, skipped)
+    values = parse_times(texts, profile.time_formats)
+    if kinds is not None and (kinds == b"d").any():
+        values = pc.if_else(pa.array(kinds == b"d"), parse_times(texts, (ISO,)), values)
+    given = _mask(texts.is_valid()) & ~skipped & ~judged.faulty[name]
+    parsed = _mask(values.is_valid())
+    judged.hold(name, given & ~parsed, Fault.BAD_TIME, " | ".join(profile.time_formats))
+    times = values.to_numpy(zero_copy_only=False)
+    judged.hold(name, given & parsed & ~((times >= EARLIEST) & (times < LATEST)), Fault.TIME_IMPLAUSIBLE)
+    judged.values[name] = pc.if_else(pa.array(given), values, pa.scalar(None, TIME))
+
+
+def parse_times(texts: pa.Array, formats: tuple[str, ...]) -> pa.Array:
+    """Timestamps of texts in one of the formats; null where none fits or there is no such day or time.
+
+    Arrow's parser turns 30 February into 2 March, so every part is compared with what was written.
+    """
+    result = pa.nulls(len(texts), TIME)
+    for each in formats:
+        parts = pc.extract_regex(texts, pattern=_pattern(each))
+        fits = pc.if_else(parts.is_valid(), texts, pa.scalar(None, TEXT))
+        parsed = pc.strptime(fits, format=each, unit="us", error_is_null=True)
+        for part, component in COMPONENTS.items():
+            if f"%{part}" in each:
+                written = pc.cast(pc.struct_field(parts, part), pa.int64())
+                parsed = pc.if_else(pc.equal(written, component(parsed)), parsed, pa.scalar(None, TIME))
+        result = pc.coalesce(result, parsed)
+    return result
+
+
+COMPONENTS = {
+    "Y": pc.year, "m": pc.month, "d": pc.day, "H": pc.hour, "M": pc.minute, "S": pc.second,
+}  # fmt: skip
+
+
+def _pattern(time_format: str) -> str:
+    """A regular expression with one named group per part: four digits for the year, one or two else."""
+    pieces = re.split(r"%([YmdHMS])", time_format)
+    literals = [re.escape(piece) for piece in pieces[::2]]
+    groups = [f"(?P<{part}>[0-9]{{{'4' if part == 'Y' else '1,2'}}})" for part in pieces[1::2]]
+    joined = literals[0] + "".join(group + literal for group, literal in zip(groups, literals[1:], strict=True))
+    return f"^{joined}$"
+
+
+# --- a row's cells against each other ----------------------------------------------------------
+
+
+def _judge_presence(judged: Judged, column: Column) -> None:
+    """Required, required where another column says so, and given although that column says otherwise."""
+    name = column.name
+    empty, faulty = ~judged.given(name), judged.faulty[name].copy()
+    if column.required:
+        judged.hold(name, empty & ~faulty, Fault.MISSING)
+    for other, code in column.required_when.items():
+        applies = _mask(pc.equal(judged.values[other], code))
+        is_open = judged.faulty[other]
+        words = _in_vendors_words(judged.by_field[other], code)
+        judged.hold(name, applies & empty & ~faulty, Fault.REQUIRED_WHEN, words)
+        judged.hold(name, ~applies & ~is_open & ~empty & ~faulty, Fault.CONTRADICTION, words)
+
+
+def _in_vendors_words(each: ProfileColumn, code: str) -> str:
+    words = [word for word, meant in (each.values or {}).items() if meant == code]
+    return f"「{each.header}」=「{'/'.join(words) or code}」"
+
+
+def _judge_order(judged: Judged, column: Column) -> None:
+    earlier = TIME_ORDER.get(column.name)
+    if earlier is None or earlier not in judged.by_field:
+        return
+    later_time = judged.values[column.name].to_numpy(zero_copy_only=False)
+    earlier_time = judged.values[earlier].to_numpy(zero_copy_only=False)
+    in_order = later_time >= earlier_time  # never, where either is NaT
+    doubtful = judged.faulty[column.name] | judged.faulty[earlier]
+    wrong = judged.given(column.name) & ~in_order & ~doubtful
+    judged.hold(column.name, wrong, Fault.TIME_ORDER, judged.by_field[earlier].header)
+
+
+def hold_duplicates(sheets: list[Judged], table: Table) -> None:
+    """Every row whose key another row of the wave bears too: none of them can be trusted."""
+    places: dict[str, list[str]] = {}
+    keys = [judged.values[table.key].to_pylist() for judged in sheets]
+    counts = pc.value_counts(pa.array([key for each in keys for key in each], TEXT))
+    repeated = {each["values"].as_py() for each in counts if each["counts"].as_py() > 1} - {None}
+    if not repeated:
+        return
+    for judged, of_sheet in zip(sheets, keys, strict=True):
+        for position, key in enumerate(of_sheet):
+            if key in repeated:
+                places.setdefault(key, []).append(
+                    Place(judged.cells.file, judged.cells.sheet, int(judged.cells.rows[position])).text()
+                )
+    for judged, of_sheet in zip(sheets, keys, strict=True):
+        where = np.array([key in repeated for key in of_sheet], dtype=bool)
+        told = ["; ".join(places.get(key, [])[:4]) for key in of_sheet]
+        judged.hold(table.key, where, Fault.DUPLICATE_KEY, told.__getitem__)
+
+
+# --- the two ways out --------------------------------------------------------------------------
+
+
+def bronze_rows(sheets: list[Judged], table: Table) -> pa.Table:
+    """The rows without a fault, sorted by the table's order."""
+    parts = []
+    for judged in sheets:
+        rows = judged.cells.rows
+        columns = [judged.values[column.name] for column in table.columns] + [
+            pa.array([judged.cells.file] * len(rows), TEXT),
+            pa.array([judged.cells.sheet] * len(rows), TEXT),
+            pa.array(rows, INT),
+        ]
+        parts.append(pa.Table.from_arrays(columns, schema=table.schema()).filter(pa.array(judged.kept())))
+    whole = pa.concat_tables(parts) if parts else table.schema().empty_table()
+    return whole.sort_by([(name, "ascending") for name in table.order]).combine_chunks()
+
+
+def quarantine_rows(sheets: list[Judged], table: Table) -> pa.Table:
+    """The rows with a fault, with every reason. `raw` holds mapped columns only: no personal data."""
+    rows = [row for judged in sheets for row in _quarantined(judged, table)]
+    return pa.Table.from_pylist(rows, QUARANTINE)
+
+
+def all_faults(judged: Judged) -> dict[int, list[Found]]:
+    """Faults by row number as Excel shows it, ragged rows included."""
+    cells = judged.cells
+    by_row = {int(cells.rows[position]): found for position, found in judged.faults.items()}
+    for row, n_cells in cells.ragged.items():
+        detail = (f"有 {n_cells} 格,应为 {cells.n_cells} 格", f"{n_cells}, not {cells.n_cells}")
+        by_row[row] = [Found(Fault.RAGGED_ROW, Place(cells.file, cells.sheet, row), detail=detail)]
+    return dict(sorted(by_row.items()))
+
+
+def _quarantined(judged: Judged, table: Table) -> list[dict[str, str | int | None]]:
+    cells = judged.cells
+    position_of = {int(row): position for position, row in enumerate(cells.rows)} if judged.faults else {}
+    line_header = next(each.header for each in judged.profile.columns if each.column.references == "line")
+    result = []
+    for row, found in all_faults(judged).items():
+        # the cells of a ragged row may stand under the wrong header: none of them is kept
+        position = position_of.get(row)
+        raw = {} if position is None else {
+            each.header: cells.texts[each.header][position].as_py() or "" for each in judged.profile.columns
+        }  # fmt: skip
+        result.append(
+            {
+                "table_name": table.name, "source_file": cells.file, "source_sheet": cells.sheet, "source_row": row,
+                "line_id": raw.get(line_header) or None,
+                "codes": "|".join(dict.fromkeys(each.fault.code for each in found)),
+                "messages": "\n".join(each.text() for each in found),
+                "raw": json.dumps(raw, ensure_ascii=False),
+            }
+        )  # fmt: skip
+    return result

@@ -1,0 +1,226 @@
+"""A wave as its wave.yml declares it.
+
+Belongs here: what may stand in wave.yml, and which files its exports name. Does not belong
+here: the content of exports (`read.py`), method and frame (`reference.py`).
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from dagster_project.errors import UsageError
+from dagster_project.ingest.declaration import Declaration, read_declaration
+from dagster_project.ingest.faults import reject, shown
+from dagster_project.ingest.reference import reference_tables
+from dagster_project.paths import WAVE_ID, Paths
+from dagster_project.schema import EXPORT_TABLES
+
+__all__ = [
+    "Export", "Plan", "Simulation", "Threshold", "Wave", "export_files", "list_waves", "load_wave", "reference_tables",
+]  # fmt: skip
+
+KINDS = ("annual", "adhoc")
+
+
+@dataclass(frozen=True)
+class Export:
+    """Files of the wave's folder that hold rows of one bronze table, and the profile to read them by."""
+
+    table: str
+    glob: str
+    profile: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was commissioned, per line."""
+
+    phone_probes: int
+    dial_attempts: int
+    web_inspections: int
+    web_submissions: int
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The wave's own bound for a parameter of a gate, with its reason."""
+
+    value: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """How a synthetic wave is drawn."""
+
+    seed: int
+    calibrate_to: str
+
+
+@dataclass(frozen=True)
+class Wave:
+    """One monitoring round. `baseline`: the wave that changes are measured against."""
+
+    id: str
+    label: str
+    kind: str
+    is_synthetic: bool
+    period_start: date
+    period_end: date
+    method: str
+    frame: str
+    baseline: str | None
+    plan: Plan
+    max_quarantined_share_pct: float
+    quarantine_reason: str | None
+    thresholds: dict[str, Threshold]
+    exports: tuple[Export, ...]
+    simulation: Simulation | None
+
+
+def list_waves(paths: Paths) -> list[str]:
+    """Ids of the waves that have a wave.yml, sorted."""
+    return sorted(path.parent.name for path in paths.raw.glob("*/wave.yml") if WAVE_ID.fullmatch(path.parent.name))
+
+
+def export_files(paths: Paths, wave: Wave) -> list[Path]:
+    """What the globs of a wave's exports name, each file once, by name; nothing is opened."""
+    folder = paths.wave_raw(wave.id)
+    return sorted({path for export in wave.exports for path in folder.glob(export.glob)})
+
+
+def load_wave(paths: Paths, wave_id: str) -> Wave:
+    """The declaration of a wave.
+
+    Raises UsageError where the id is malformed or names no wave, InputRejected with every fault
+    where wave.yml is wrong.
+    """
+    if not WAVE_ID.fullmatch(wave_id):
+        raise UsageError(
+            f"「{shown(wave_id)}」不是监测期编号(如 2023 或 2023-adhoc-07) / not a wave id (2023 or 2023-adhoc-07)"
+        )
+    if not paths.wave_yml(wave_id).is_file():
+        known = ", ".join(list_waves(paths)) or "无 / none"
+        raise UsageError(f"没有监测期 {wave_id};现有 / there is no wave {wave_id}; there are: {known}")
+    declaration = read_declaration(paths.wave_yml(wave_id), f"{wave_id}/wave.yml")
+    wave = None if declaration.faults else _wave(paths, wave_id, declaration)
+    if wave is None or declaration.faults:
+        reject(f"{wave_id}/wave.yml", declaration.faults)
+    return wave
+
+
+def _wave(paths: Paths, wave_id: str, yml: Declaration) -> Wave:
+    if yml.take("wave", str) not in (None, wave_id):
+        yml.fault("wave", f"应与文件夹名 {wave_id} 一致", f"must be the folder's name, {wave_id}")
+    is_synthetic = yml.take("synthetic", bool)
+    start, end = _period(yml.nested("field_period"))
+    share, reason = _quarantine(yml.nested("quarantine"))
+    wave = Wave(
+        id=wave_id,
+        label=yml.take("label", str),
+        kind=yml.take("kind", str, choices=KINDS),
+        is_synthetic=is_synthetic,
+        period_start=start,
+        period_end=end,
+        method=_method(paths, yml),
+        frame=_frame(paths, yml),
+        baseline=_baseline(paths, wave_id, yml),
+        plan=_plan(yml.nested("plan")),
+        max_quarantined_share_pct=share,
+        quarantine_reason=reason,
+        thresholds=_thresholds(yml),
+        exports=_exports(paths, yml),
+        simulation=_simulation(yml, is_synthetic),
+    )
+    yml.close()
+    return wave
+
+
+def _period(yml: Declaration) -> tuple[date, date]:
+    start, end = yml.take("start", date), yml.take("end", date)
+    if start is not None and end is not None and not start <= end:
+        yml.fault("end", "早于 start", "before the start")
+    yml.close()
+    return start, end
+
+
+def _quarantine(yml: Declaration) -> tuple[float, str | None]:
+    share, reason = yml.take_number("max_share_pct", float, 0, 100), yml.take("reason", str, None)
+    if share and not (reason or "").strip():
+        yml.fault("reason", "允许隔离行时必须写明理由", "a share above zero needs its reason")
+    yml.close()
+    return share, reason
+
+
+def _method(paths: Paths, yml: Declaration) -> str:
+    name = yml.take_name("method")
+    if name is not None and not paths.method(name).is_dir():
+        yml.fault("method", f"没有 raw/methods/{name}/", "there is no such method version")
+    return name or ""
+
+
+def _frame(paths: Paths, yml: Declaration) -> str:
+    name = yml.take_name("frame")
+    if name is not None and not paths.frame(name).is_file():
+        yml.fault("frame", f"没有 raw/frames/{name}.csv", "there is no such frame")
+    return name or ""
+
+
+def _baseline(paths: Paths, wave_id: str, yml: Declaration) -> str | None:
+    name: str | None = yml.take("baseline", str, None)
+    if name is None:
+        return None
+    if name == wave_id:
+        yml.fault("baseline", "不能以自身为基期", "a wave is not its own baseline")
+    elif not WAVE_ID.fullmatch(name) or not paths.wave_yml(name).is_file():
+        yml.fault("baseline", f"没有监测期 {shown(name)}", "there is no such wave")
+    return name
+
+
+def _plan(yml: Declaration) -> Plan:
+    plan = Plan(**{name: yml.take_number(name, int, 0) for name in Plan.__dataclass_fields__})
+    yml.close()
+    return plan
+
+
+def _thresholds(yml: Declaration) -> dict[str, Threshold]:
+    all_bounds = Declaration(yml.take("thresholds", dict, {}) or {}, yml.file, "thresholds.", yml.faults)
+    thresholds = {}
+    for name in all_bounds.content:
+        bound = all_bounds.nested(name)
+        value, reason = bound.take("value", float), bound.take("reason", str)
+        if reason is not None and not reason.strip():
+            bound.fault("reason", "必须写明理由", "must not be empty")
+        bound.close()
+        thresholds[name] = Threshold(value, reason)
+    return thresholds
+
+
+def _exports(paths: Paths, yml: Declaration) -> tuple[Export, ...]:
+    exports = []
+    for number, content in enumerate(yml.take("exports", list) or []):
+        each = Declaration(content if isinstance(content, dict) else {}, yml.file, f"exports[{number}].", yml.faults)
+        table, glob = each.take("table", str, choices=tuple(EXPORT_TABLES)), each.take("glob", str)
+        if glob is not None and ("/" in glob or "\\" in glob or ".." in glob or "**" in glob or not glob.strip()):
+            each.fault("glob", "只能匹配本文件夹内的文件名", "may only match names within the wave's folder")
+        profile = each.take_name("profile")
+        if profile is not None and not paths.profile(profile).is_file():
+            each.fault("profile", f"没有 raw/profiles/{profile}.yml", "there is no such profile")
+        each.close()
+        exports.append(Export(table, glob, profile or ""))
+    missing = sorted(set(EXPORT_TABLES) - {export.table for export in exports})
+    if missing:
+        yml.fault("exports", f"缺少 {', '.join(missing)} 的导出", "every table needs an export")
+    return tuple(exports)
+
+
+def _simulation(yml: Declaration, is_synthetic: bool | None) -> Simulation | None:
+    content = yml.take("simulation", dict, None)
+    if content is None:
+        return None
+    if is_synthetic is False:
+        yml.fault("simulation", "只用于模拟监测(synthetic: true)", "only for synthetic waves")
+    each = Declaration(content, yml.file, "simulation.", yml.faults)
+    simulation = Simulation(each.take_number("seed", int, 0), each.take("calibrate_to", str))
+    each.close()
+    return simulation

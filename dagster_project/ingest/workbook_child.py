@@ -1,0 +1,155 @@
+"""Runs alone in a child process: one workbook from standard input, its cells to standard output.
+
+Belongs here: what must touch the workbook library, which can abort, hang or eat memory on a
+hostile file. Does not belong here: any judgement of values. Imports nothing of ours; started by
+`workbook.py` with the arguments as one JSON object.
+
+Output, JSON: {"sheets": [...]} and, where the sheet was found, "columns": [{"text": [...],
+"kinds": "..."}] of the rows from the header row on, and "merged": [[row, column, row, column]]
+counted from 0. A cell's kind is one letter:
+e empty, s text, n whole number of at most 15 digits, f fraction, l longer number, z number shown
+with leading zeros, b boolean, d date (ISO text, to the second), t time of day or duration,
+x error value. A failure of the library is {"error": text}.
+"""
+
+import datetime
+import io
+import json
+import posixpath
+import re
+import resource
+import sys
+import zipfile
+
+
+def main() -> None:
+    task = json.loads(sys.argv[1])
+    resource.setrlimit(resource.RLIMIT_AS, (task["memory_bytes"], task["memory_bytes"]))
+    resource.setrlimit(resource.RLIMIT_CPU, (task["cpu_seconds"], task["cpu_seconds"]))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    sys.path.append(task["library"])
+    content = sys.stdin.buffer.read()
+    try:
+        result = read(content, task["sheet"], task["header_row"], task["has_special_cells"])
+    except Exception as error:  # noqa: BLE001 - whatever the library or the file does is the answer
+        result = {"error": f"{type(error).__name__}: {error}"}
+    output = json.dumps(result, ensure_ascii=False).encode("utf-8", "replace")
+    if len(output) > task["output_bytes"]:
+        output = json.dumps({"error": f"more than {task['output_bytes'] >> 20} MB of text"}).encode()
+    sys.stdout.buffer.write(output)
+
+
+def read(content: bytes, sheet_name: str | None, header_row: int, has_special_cells: bool) -> dict:
+    from python_calamine import CalamineWorkbook, SheetTypeEnum
+
+    workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
+    names = [each.name for each in workbook.sheets_metadata if each.typ == SheetTypeEnum.WorkSheet]
+    chosen = sheet_name if sheet_name is not None else (names[0] if len(names) == 1 else None)
+    if chosen not in names:
+        return {"sheets": names}
+    sheet = workbook.get_sheet_by_name(chosen)
+    rows = sheet.to_python(skip_empty_area=False)[header_row - 1 :]
+    special = special_cells(content, chosen) if has_special_cells else {}
+    columns = [as_text(cells) for cells in zip(*rows, strict=True)]
+    for (row, column), (kind, text) in special.items():
+        below = row - header_row + 1
+        if 0 <= below < len(rows) and column < len(columns):
+            put(columns[column], below, kind, text)
+    merged = [[*start, *end] for start, end in sheet.merged_cell_ranges or []]
+    return {"sheets": names, "sheet": chosen, "columns": columns, "merged": merged}
+
+
+def as_text(cells: tuple) -> dict:
+    """One column: the text of each cell, and its kinds as one string."""
+    if set(map(type, cells)) == {str}:
+        return {"text": list(cells), "kinds": "".join(["s" if cell else "e" for cell in cells])}
+    pairs = [cell_text(cell) for cell in cells]
+    return {"text": [text for text, _ in pairs], "kinds": "".join([kind for _, kind in pairs])}
+
+
+def cell_text(cell: object) -> tuple[str, str]:
+    if isinstance(cell, str):
+        return cell, "s" if cell else "e"
+    if isinstance(cell, bool):
+        return str(cell).upper(), "b"
+    if isinstance(cell, int | float):
+        if cell != cell or abs(cell) >= 1e15:
+            return repr(cell), "l"
+        return (str(int(cell)), "n") if cell == int(cell) else (repr(cell), "f")
+    if isinstance(cell, datetime.datetime):
+        # Excel keeps times as fractions of a day: what it shows as a second may lie a millisecond off
+        whole = cell + datetime.timedelta(microseconds=500_000)
+        return whole.strftime("%Y-%m-%d %H:%M:%S").zfill(19), "d"
+    if isinstance(cell, datetime.date):
+        return f"{cell.isoformat()} 00:00:00", "d"
+    return str(cell), "t"
+
+
+def put(column: dict, row: int, kind: str, text: str | None) -> None:
+    if text is not None:
+        column["text"][row] = text
+    column["kinds"] = column["kinds"][:row] + kind + column["kinds"][row + 1 :]
+
+
+def special_cells(content: bytes, sheet_name: str) -> dict:
+    """(row, column) from 0 -> (kind, text): error values, and numbers in a format of leading zeros."""
+    with zipfile.ZipFile(io.BytesIO(content)) as package:
+        part = package.read(sheet_part(package, sheet_name))
+        padded = padded_styles(package)
+    found = {}
+    for match in re.finditer(rb"<(?:\w+:)?c\s([^>]*?)(?:/>|>(.*?)</(?:\w+:)?c>)", part, re.DOTALL):
+        attributes = dict(re.findall(rb"(\w+)\s*=\s*[\"']([^\"']*)[\"']", match[1]))
+        value = re.search(rb"<(?:\w+:)?v>([^<]*)<", match[2] or b"")
+        place = position(attributes.get(b"r", b""))
+        kind = attributes.get(b"t", b"n")
+        if kind == b"e":
+            found[place] = ("x", value[1].decode("utf-8") if value else "#ERROR")
+        elif kind == b"n" and value and attributes.get(b"s") in padded:
+            found[place] = ("z", None)
+    return found
+
+
+def sheet_part(package: zipfile.ZipFile, sheet_name: str) -> str:
+    """The part of the package that holds the sheet of that name."""
+    import xml.etree.ElementTree as ET
+
+    relations = {
+        each.get("Id"): each.get("Target", "") for each in ET.fromstring(package.read("xl/_rels/workbook.xml.rels"))
+    }
+    for each in ET.fromstring(package.read("xl/workbook.xml")).iter():
+        if each.tag.endswith("}sheet") and each.get("name") == sheet_name:
+            identity = next(value for key, value in each.attrib.items() if key.endswith("}id"))
+            return posixpath.normpath(posixpath.join("/xl", relations[identity])).lstrip("/")
+    raise KeyError(f"no part holds the sheet {sheet_name}")
+
+
+def padded_styles(package: zipfile.ZipFile) -> set[bytes]:
+    """Style numbers whose format is zeros only (000000)."""
+    import xml.etree.ElementTree as ET
+
+    if "xl/styles.xml" not in package.namelist():
+        return set()
+    styles = ET.fromstring(package.read("xl/styles.xml"))
+    formats = {
+        each.get("numFmtId")
+        for each in styles.iter()
+        if each.tag.endswith("}numFmt") and re.fullmatch(r"0{2,}", each.get("formatCode", ""))
+    }
+    cells = next((list(each) for each in styles.iter() if each.tag.endswith("}cellXfs")), [])
+    return {str(number).encode() for number, each in enumerate(cells) if each.get("numFmtId") in formats}
+
+
+def position(reference: bytes) -> tuple[int, int]:
+    """B5 -> (4, 1). Raises ValueError where a cell does not say where it is."""
+    match = re.fullmatch(rb"([A-Z]{1,3})([0-9]{1,7})", reference)
+    if not match:
+        raise ValueError("a cell without a reference")
+    column = 0
+    for letter in match[1]:
+        column = 26 * column + letter - 64
+    return int(match[2]) - 1, column - 1
+
+
+if __name__ == "__main__":
+    main()
