@@ -241,3 +241,7 @@ def _status_text(each: dict[str, Any]) -> str:
         f"  导出 / exports: {each['n_exports']}  得分过期热线 / stale lines: {each['n_stale_lines']}\n"
         f"  当前发布 / current release: {release}"
     )
+
+
+if __name__ == "__main__":
+    main()
