@@ -1,0 +1,1 @@
+"""How long the pipeline takes, beside two scripts of the same scoring."""
