@@ -9,9 +9,9 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,7 +20,7 @@ from dagster_project.errors import InputRejected, NotReconciled
 from dagster_project.ingest.faults import FileRejected, reject
 from dagster_project.ingest.fingerprint import input_fingerprint, line_inputs
 from dagster_project.ingest.profile import Profile, load_profile
-from dagster_project.ingest.read import Delivered, deliveries, read_cells
+from dagster_project.ingest.read import Cells, Delivered, deliveries, read_cells
 from dagster_project.ingest.rows import Judged, Known, all_faults, bronze_rows, hold_duplicates, judge, quarantine_rows
 from dagster_project.ingest.wave import Wave, reference_tables
 from dagster_project.paths import Paths
@@ -29,6 +29,8 @@ from dagster_project.schema import EXPORT_TABLES
 Progress = Callable[[str], None]
 # Messages that the report repeats; quarantine holds them all.
 MAX_MESSAGES = 200
+# Two children at most: each may take the memory that workbook.Limits allows.
+READERS = 2
 
 
 @dataclass(frozen=True)
@@ -137,14 +139,19 @@ def _read(
     paths: Paths, wave: Wave, delivered: list[Delivered], fingerprint: str, progress: Progress
 ) -> tuple[dict[str, pa.Table], IngestReport]:
     """All bronze tables of the wave by name, and the account of what went where."""
-    tables = reference_tables(paths, wave)
+    profiles = _profiles(paths, wave)
+    with ThreadPoolExecutor(READERS) as pool:
+        # files are read while the declared tables are checked; results are taken in order
+        reading = [pool.submit(read_cells, each, profiles[each.export.profile]) for each in delivered]
+        tables = reference_tables(paths, wave)
+        cells = _all_cells(wave.id, delivered, reading, progress)
     known = Known(
         {
             "line": frozenset(tables["lines"]["line_id"].to_pylist()),
             "scenario": frozenset(tables["scenarios"]["scenario_code"].to_pylist()),
         }
     )
-    judged = _judge_files(wave.id, delivered, _profiles(paths, wave), known, progress)
+    judged = [judge(each, profiles[file.export.profile], known) for file, each in zip(delivered, cells, strict=True)]
     quarantined = []
     for name, table in EXPORT_TABLES.items():
         sheets = [sheet for each, sheet in zip(delivered, judged, strict=True) if each.export.table == name]
@@ -181,20 +188,18 @@ def _profiles(paths: Paths, wave: Wave) -> dict[str, Profile]:
     return profiles
 
 
-def _judge_files(
-    wave: str, delivered: list[Delivered], profiles: dict[str, Profile], known: Known, progress: Progress
-) -> list[Judged]:
-    judged, messages = [], []
-    for each in delivered:
-        profile = profiles[each.export.profile]
-        progress(f"{wave}/{each.name} ({len(each.content) / 2**20:.1f} MB, {profile.name})")
+def _all_cells(wave: str, delivered: list[Delivered], reading: list[Future[Cells]], progress: Progress) -> list[Cells]:
+    """The cells of every file; raises InputRejected with the faults of all that cannot be read."""
+    cells, messages = [], []
+    for file, future in zip(delivered, reading, strict=True):
+        progress(f"{wave}/{file.name} ({len(file.content) / 2**20:.1f} MB, {file.export.profile})")
         try:
-            judged.append(judge(read_cells(each, profile), profile, known))
+            cells.append(future.result())
         except FileRejected as rejected:
             messages += [found.text() for found in rejected.found]
     if messages:
         reject(wave, messages)
-    return judged
+    return cells
 
 
 def _report(
@@ -259,10 +264,12 @@ def _standing_report(paths: Paths, wave: Wave, fingerprint: str) -> IngestReport
     path = paths.ingest_report(wave.id)
     if not path.is_file():
         return None
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if content.get("input_fingerprint") != fingerprint:
+    try:
+        report = IngestReport.from_json(path.read_text(encoding="utf-8"))
+    except (ValueError, KeyError, TypeError):  # written by other code, or damaged: as good as none
         return None
-    report = IngestReport.from_json(json.dumps(content))
+    if report.input_fingerprint != fingerprint:
+        return None
     for table, sha256 in report.outputs.items():
         part = paths.bronze_part(table, wave.id)
         if not part.is_file() or hashlib.sha256(part.read_bytes()).hexdigest() != sha256:

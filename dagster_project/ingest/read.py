@@ -108,11 +108,13 @@ def _deliver(export: Export, path: Path) -> Delivered:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         raise FileRejected([Found(Fault.NOT_A_FILE, Place(path.name))]) from None
-    with os.fdopen(descriptor, "rb") as stream:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise FileRejected([Found(Fault.NOT_A_FILE, Place(path.name))])
-        content = stream.read(limit + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            content = stream.read(limit + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > limit:
         raise FileRejected([Found(Fault.TOO_LARGE, Place(path.name), detail=f"> {limit >> 20} MB")])
     return Delivered(export, path.name, content, hashlib.sha256(content).hexdigest())

@@ -155,7 +155,9 @@ def _check_part(package: zipfile.ZipFile, part: zipfile.ZipInfo, allowed: int, f
 def _is_special(name: str, window: bytes) -> bool:
     if name == "xl/styles.xml":
         return PADDED_FORMAT.search(window) is not None
-    return name.startswith("xl/worksheets/") and ERROR_CELL.search(window) is not None
+    if not name.startswith("xl/worksheets/") or (b'"e"' not in window and b"'e'" not in window):
+        return False
+    return ERROR_CELL.search(window) is not None
 
 
 def _check_xml(window: bytes, name: str, is_start: bool, file: str) -> None:

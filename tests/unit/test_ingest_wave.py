@@ -1,0 +1,227 @@
+"""What a wave declares: wave.yml, profiles, frame and method, each fault told with its place."""
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from dagster_project.errors import InputRejected, UsageError
+from dagster_project.ingest.profile import load_profile
+from dagster_project.ingest.reference import SOURCE_CHANNEL
+from dagster_project.ingest.wave import Plan, Threshold, export_files, list_waves, load_wave, reference_tables
+from dagster_project.paths import PROJECT, Paths
+from dagster_project.schema import REFERENCE_TABLES, SCORING_FIELDS
+from tests.small_wave import LINES, WAVE, SmallWave
+
+
+@pytest.fixture
+def wave(tmp_path: Path) -> SmallWave:
+    wave = SmallWave(tmp_path)
+    wave.write()
+    return wave
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+# --- wave.yml ----------------------------------------------------------------------------------
+
+
+def test_a_wave_is_what_it_declares(wave: SmallWave) -> None:
+    bounds = {"max_jump": {"value": 7.5, "reason": "首次纳入新城市"}}
+    wave.declared |= {"thresholds": bounds, "simulation": {"seed": 1, "calibrate_to": "2023"}}
+    wave.declare()
+    loaded = load_wave(wave.paths, WAVE)
+    assert (loaded.period_start, loaded.period_end) == (date(2023, 3, 1), date(2023, 6, 30))
+    assert loaded.plan == Plan(2, 3, 2, 1)
+    assert loaded.thresholds == {"max_jump": Threshold(7.5, "首次纳入新城市")}
+    assert list_waves(wave.paths) == [WAVE]
+    assert [path.name for path in export_files(wave.paths, loaded)] == ["dial_1.csv", "phone_1.xlsx", "web_1.csv"]
+
+
+@pytest.mark.parametrize("wave_id", ["2024", "..", "2023/../2023", "2023;drop", "", "2023-A"])
+def test_a_wave_that_is_not_there_is_a_usage_error(wave: SmallWave, wave_id: str) -> None:
+    with pytest.raises(UsageError):
+        load_wave(wave.paths, wave_id)
+
+
+@pytest.mark.parametrize(
+    "declared, told",
+    [
+        ({"colour": "red"}, "colour: 未知的项 / unknown key"),
+        ({"label": None}, "label: 缺少此项 / missing"),
+        ({"wave": 2023}, "wave: 应为文本(加引号)"),
+        ({"wave": "2022"}, "wave: 应与文件夹名 2023 一致"),
+        ({"kind": "monthly"}, "kind: 「monthly」应为 annual | adhoc 之一"),
+        ({"synthetic": "yes"}, "synthetic: 应为true 或 false"),
+        ({"field_period": {"start": "2023-06-30", "end": "2023-03-01"}}, "field_period.end: 早于 start"),
+        ({"baseline": WAVE}, "baseline: 不能以自身为基期"),
+        ({"baseline": "2019"}, "baseline: 没有监测期 2019"),
+        ({"method": "../x"}, "method: 「../x」只可含字母"),
+        ({"frame": "lines_1999"}, "frame: 没有 raw/frames/lines_1999.csv"),
+        ({"plan": {"phone_probes": True, "dial_attempts": -1}}, "plan.dial_attempts: -1 超出范围"),
+        ({"plan": {"phone_probes": True}}, "plan.phone_probes: 应为整数"),
+        ({"quarantine": {"max_share_pct": 2}}, "quarantine.reason: 允许隔离行时必须写明理由"),
+        ({"quarantine": {"max_share_pct": 101, "reason": "x"}}, "quarantine.max_share_pct: 101 超出范围"),
+        ({"thresholds": {"x": {"value": 1}}}, "thresholds.x.reason: 缺少此项"),
+        ({"exports": []}, "exports: 缺少 dial_attempts, phone_probes, web_probes 的导出"),
+        ({"exports": [{"table": "web_probes", "glob": "../*.csv", "profile": "none"}]}, "exports[0].glob: 只能匹配"),
+        ({"exports": [{"table": "web_probes", "glob": "*.csv", "profile": "none"}]}, "没有 raw/profiles/none.yml"),
+        ({"synthetic": False, "simulation": {"seed": 1, "calibrate_to": "2023"}}, "simulation: 只用于模拟监测"),
+    ],
+)
+def test_a_wrong_declaration_is_refused_with_its_place(wave: SmallWave, declared: dict, told: str) -> None:
+    wave.declared |= declared
+    wave.declare()
+    with pytest.raises(InputRejected) as rejected:
+        load_wave(wave.paths, WAVE)
+    assert told in str(rejected.value)
+
+
+def test_all_faults_are_told_at_once(wave: SmallWave) -> None:
+    wave.declared |= {"label": 3, "kind": "x", "colour": 1}
+    wave.declare()
+    with pytest.raises(InputRejected, match="3 fault"):
+        load_wave(wave.paths, WAVE)
+
+
+@pytest.mark.parametrize("text", ["wave: '2023'\nwave: '2024'\n", "- a\n", "a: [", "!!python/object:os.x {}\n", ""])
+def test_what_is_not_plain_yaml_is_refused(wave: SmallWave, text: str) -> None:
+    wave.paths.wave_yml(WAVE).write_text(text, encoding="utf-8")
+    with pytest.raises(InputRejected):
+        load_wave(wave.paths, WAVE)
+
+
+# --- profiles ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["survey_phone", "dialler", "web_inspection"])
+def test_the_projects_profiles_load(name: str) -> None:
+    profile = load_profile(Paths(raw=PROJECT / "raw", home=PROJECT), name)
+    assert {each.column.name for each in profile.columns} == {column.name for column in profile.table.columns}
+
+
+@pytest.mark.parametrize(
+    "old, new, told",
+    [
+        ("{field: wait_s}", "{field: wait}", "dial_attempts 没有列 wait"),
+        ("{field: wait_s}", "{field: ivr_layers}", "字段 ivr_layers 出现多次"),
+        ("  等待秒数: {field: wait_s}\n", "", "缺少必填字段 wait_s"),
+        ('接通: "yes"', "接通: yes", "yes、no 须加引号"),
+        ("占线: busy", "占线: engaged", "engaged 不在"),
+        ("drop: [主叫号码", "drop: [热线编码", "列「热线编码」出现多次"),
+        ("type: csv", "type: dbf", "file.type: 「dbf」应为 csv | xlsx 之一"),
+        ("encoding: gb18030", "encoding: gbk", "file.encoding: 「gbk」应为"),
+        ('delimiter: ","', 'delimiter: ",,"', "file.delimiter: 应为一个字符"),
+        ("header_row: 1", "header_row: 0", "file.header_row: 0 超出范围"),
+        ("%Y-%m-%d", "%y-%m-%d", "只可用 %Y %m %d"),
+        ('time_formats: ["', 'time_formats: ["%Y-%d-%m %H:%M:%S", "', "含义不明"),
+        ('skip_codes: {"": null}', 'skip_codes: {"-3": unasked}', "unasked 不是任何列的代码"),
+        ("{field: wait_s}", "{field: wait_s, values: {}}", "wait_s 没有代码表"),
+        ("profile: dialler", "profile: dialer", "profile: 应与文件名 dialler 一致"),
+    ],
+)
+def test_a_wrong_profile_is_refused(wave: SmallWave, old: str, new: str, told: str) -> None:
+    edit(wave.paths.profile("dialler"), old, new)
+    with pytest.raises(InputRejected) as rejected:
+        load_profile(wave.paths, "dialler")
+    assert told in str(rejected.value)
+
+
+# --- frame and method --------------------------------------------------------------------------
+
+
+def test_the_declared_tables_are_typed_as_the_schema_says(wave: SmallWave) -> None:
+    tables = reference_tables(wave.paths, load_wave(wave.paths, WAVE))
+    others = {"line_inputs", "baseline_figures", "baseline_line_scores", "baseline_rankings"}
+    assert set(tables) == set(REFERENCE_TABLES) - others
+    for name, table in tables.items():
+        assert table.schema.equals(REFERENCE_TABLES[name]), name
+    assert tables["lines"]["line_id"].to_pylist() == list(LINES)
+    rules = {row["rule_code"]: row for row in tables["scoring_rules"].to_pylist()}
+    assert rules["I02_15_to_30s"]["score_nano"] == 80 * 10**9
+    assert (rules["I02_over_60s"]["max_value"], rules["I01_missing"]["score_nano"]) == (None, None)
+    assert tables["settings"].to_pylist() == [{"availability_basis": "weight", "min_availability_pct": 50}]
+    assert tables["figure_definitions"]["figure_order"].to_pylist()[:2] == [1, 2]
+    assert tables["waves"].to_pylist()[0]["period_start"] == "2023-03-01"
+
+
+def test_the_sources_of_rules_are_those_of_the_schema() -> None:
+    assert set(SOURCE_CHANNEL) == set(SCORING_FIELDS)
+
+
+METHOD_FAULTS: list[tuple[str, str, str, str]] = [
+    ("indicators.csv", "I02,接通时长", "I01,接通时长", "row 3 「indicator_code」 「I01」 与第 2 行重复"),
+    ("indicators.csv", "attempt,10,45,40", "attempt,10,44,40", "「l2_weight」 「44」 与第 2 行 B01 不一致"),
+    ("indicators.csv", "attempt,10,45,60", "attempt,10,45,0", "「l3_weight」 「0」 应在 1 至"),
+    ("indicators.csv", "attempt,10,45,60", "attempt,10,45,6.5", "「l3_weight」 「6.5」 不是整数"),
+    ("indicators.csv", "attempt,10,45,60", "probe,10,45,60", "「unit」 「probe」 由拨测记录"),
+    ("indicators.csv", "attempt,10,45,60", "day,10,45,60", "「unit」 「day」 应为"),
+    ("indicators.csv", "I01,接通率,B01", "I01,接通率,I02", "编码在不同层级重复"),
+    ("indicators.csv", "l3_weight", "weight", "indicators.csv: 缺少列 l3_weight"),
+    ("channel_weights.csv", "I01,phone,100", "I99,phone,100", "「I99」 indicators.csv 中没有此指标"),
+    ("channel_weights.csv", "I01,phone,100", "I01,phone,0", "在 channel_weights.csv 中没有渠道权重"),
+    ("channel_weights.csv", "I03,web,100", "I03,phone,100", "phone 渠道没有评分规则"),
+    ("scoring_rules.csv", "dial_attempt,connected,yes", "dial_attempt,conected,yes", "「conected」 dial_attempt"),
+    ("scoring_rules.csv", "connected,yes,,,100", "connected,yes,5,,100", "match 与 min_value 应恰填其一"),
+    ("scoring_rules.csv", "connected,yes,,,100,", "connected,yes,,,100,missing", "score 与 na_code 应恰填其一"),
+    ("scoring_rules.csv", "connected,yes,,,100", "connected,yes,,,101", "应在 0 至 100"),
+    ("scoring_rules.csv", "connected,yes,,,100", "connected,yes,,,1e", "「score」 「1e」 不是至多 9 位小数的数"),
+    ("scoring_rules.csv", "connected,no,,,0,", "connected,yes,,,0,", "已有同一取值的规则"),
+    ("scoring_rules.csv", "wait_s,,15,30", "wait_s,,14,30", "「min_value」 「14」 与第"),
+    ("scoring_rules.csv", "wait_s,,15,30", "wait_s,,15,15", "应大于 min_value"),
+    ("scoring_rules.csv", "phone_probe,greeting,none", "phone_probe,wait_s,none", "phone_probe 只有字段"),
+    ("indicators.csv", "attempt,10,45,40", "probe,10,45,40", "「unit」 「probe」 由拨测记录"),
+    ("na_policy.csv", "missing,I01,exclude\n", "", "na_policy.csv 未列出它对 I01 的处理"),
+    ("na_policy.csv", "missing,I01,exclude", "missing,I01,ignore", "「treatment」 「ignore」 应为 exclude | zero 之一"),
+    ("scenarios.csv", "S02,", "S01,", "「scenario_code」 「S01」 与第 2 行重复"),
+    ("line_class_rules.csv", "rate_below,30", "rate_below,", "「below_pct」 仅 rate_below 填写"),
+    ("line_class_rules.csv", "5,hot", "1,hot", "顺序重复"),
+    ("rank_groups.csv", "line,key_city", "line,", "仅 unit 为 line 时填写"),
+    ("settings.csv", "min_availability_pct,50", "min_availability_pct,500", "「500」 应在 0 至 100"),
+    ("settings.csv", "min_availability_pct", "min_availability", "缺少列 min_availability_pct"),
+    ("line_flags.csv", "smart_voice,I14,phone", "smart_voice,I14,web", "该指标不在此渠道测量"),
+    ("line_bands.csv", "30,60,响应率60", "30,61,响应率60", "「min_pct」 「60」 与第"),
+    ("figures.csv", "tier3,tier.score.tier2", "tier3,tier.score.tier9", "「tier.score.tier9」 没有此指标编号"),
+    ("figures.csv", "tier3,tier.score.tier2", "tier3,", "与 kind=difference 不符"),
+    ("figures.csv", "总体得分,overall", "总体得分,\"overall", "不是 UTF-8 CSV"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("file, old, new, told", METHOD_FAULTS)
+def test_a_wrong_method_is_refused_with_file_row_column_and_value(
+    wave: SmallWave, file: str, old: str, new: str, told: str
+) -> None:
+    edit(wave.paths.method("v2023") / file, old, new)
+    with pytest.raises(InputRejected) as rejected:
+        reference_tables(wave.paths, load_wave(wave.paths, WAVE))
+    assert told in str(rejected.value)
+    assert file in str(rejected.value)
+
+
+def test_an_indicator_is_seen_in_one_source_of_a_channel(wave: SmallWave) -> None:
+    rules = wave.paths.method("v2023") / "scoring_rules.csv"
+    edit(rules, "I08,phone_probe,tone,cold", "I08,dial_attempt,connected,yes")
+    with pytest.raises(InputRejected, match=r"I08.*规则来自多个来源"):
+        reference_tables(wave.paths, load_wave(wave.paths, WAVE))
+
+
+FRAME_FAULTS: list[tuple[Callable[[str], str], str]] = [
+    (lambda text: text.replace("130100,石家庄市", "110000,石家庄市", 1), "「line_id」 「110000」 与第 2 行重复"),
+    (lambda text: text.replace("石家庄市", "", 1), "lines_2023.csv 第 3 行 / row 3 「city」 必填而为空"),
+    (lambda text: text.splitlines()[0], "lines_2023.csv: 没有数据行"),
+    (lambda text: text + "1,2\n", "第 5 行有 2 格"),
+]
+
+
+@pytest.mark.parametrize("change, told", FRAME_FAULTS)
+def test_a_wrong_frame_is_refused(wave: SmallWave, change: Callable[[str], str], told: str) -> None:
+    path = wave.paths.frame("lines_2023")
+    path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
+    with pytest.raises(InputRejected) as rejected:
+        reference_tables(wave.paths, load_wave(wave.paths, WAVE))
+    assert told in str(rejected.value)
