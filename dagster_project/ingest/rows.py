@@ -124,9 +124,10 @@ def _judge_words(judged: Judged, each: ProfileColumn, known: Known) -> None:
     values = pa.array([value for value, _, _ in verdicts], column.type).take(distinct.indices)
     indices = distinct.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     already = judged.faulty[column.name]
-    for number, (_, fault, detail) in enumerate(verdicts):
-        if fault is not None:
-            judged.hold(column.name, (indices == number) & ~already, fault, detail)
+    for each_fault in dict.fromkeys(fault for _, fault, _ in verdicts if fault is not None):
+        words = [number for number, (_, fault, _) in enumerate(verdicts) if fault is each_fault]
+        where = np.isin(indices, words) & ~already
+        judged.hold(column.name, where, each_fault, lambda position: verdicts[indices[position]][2])
     judged.values[column.name] = values
 
 

@@ -150,6 +150,18 @@ def test_a_workbook_that_needs_too_much_memory_is_refused() -> None:
         read_workbook(content.getvalue(), "x.xlsx", None, 1, Limits(memory_bytes=256 << 20))
 
 
+def test_a_cell_in_the_last_corner_is_refused() -> None:
+    """A legal file of a few kB whose sheet, read as a rectangle, would fill terabytes."""
+    content = in_part(
+        SHEET,
+        lambda part: part.replace(
+            b"</sheetData>", b'<row r="1048576"><c r="XFD1048576"><v>1</v></c></row></sheetData>'
+        ),
+    )
+    with pytest.raises(FileRejected, match="E_UNREADABLE"):
+        read_workbook(content, "x.xlsx", None, 1)
+
+
 def link(wave: SmallWave) -> None:
     path = wave.folder / "phone_1.xlsx"
     path.rename(wave.folder.parent / "elsewhere.xlsx")

@@ -216,7 +216,7 @@ CELLS = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_the_cells_say_every_row_is_accounted_for(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
