@@ -37,11 +37,11 @@ quarantined as (
 tables as (
 
     select
-        delivered.table_name,
-        delivered.n_bronze,
+        coalesce(delivered.table_name, quarantined.table_name) as table_name,
+        coalesce(delivered.n_bronze, 0) as n_bronze,
         coalesce(quarantined.n_quarantined, 0) as n_quarantined
     from delivered
-    left join quarantined on delivered.table_name = quarantined.table_name
+    full outer join quarantined on delivered.table_name = quarantined.table_name
 
 )
 

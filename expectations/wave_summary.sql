@@ -3,9 +3,12 @@ with
 
 frame as (
 
-    select count(*) as n_lines
+    select
+        wave,
+        count(*) as n_lines
     from lines
     where wave = $wave
+    group by wave
 
 ),
 
@@ -43,7 +46,9 @@ observations as (
 
 baseline as (
 
-    select max(value_centi) / 100.0 as national_mean
+    select
+        wave,
+        value_centi / 100.0 as national_mean
     from baseline_figures
     where wave = $wave and figure_id = 'total.score'
 
@@ -64,4 +69,4 @@ from frame
 cross join totals
 cross join classes
 cross join observations
-cross join baseline
+left join baseline on frame.wave = baseline.wave

@@ -1,0 +1,70 @@
+"""The tables that the suites query: bronze, and for the second gate the scores.
+
+Belongs here: connections and the views they offer, by the names that expectations/*.sql use.
+Does not belong here: the queries. A connection is the caller's to close.
+"""
+
+from typing import TYPE_CHECKING
+
+from dagster_project.errors import GateFailed
+from dagster_project.paths import Paths
+from dagster_project.schema import EXPORT_TABLES, REFERENCE_TABLES
+
+if TYPE_CHECKING:
+    import duckdb
+
+BRONZE_TABLES = (*EXPORT_TABLES, "quarantine", *REFERENCE_TABLES)
+SCORE_TABLES = ("score_total", "score_nodes", "score_line_classes", "score_observations")
+
+
+def connect_delivered(paths: Paths, wave_id: str) -> "duckdb.DuckDBPyConnection":
+    """An in-memory database with one view per bronze table; `wave` is text.
+
+    The views hold every wave: queries select theirs by `$wave`. Raises GateFailed where the wave
+    was never ingested.
+    """
+    import duckdb
+
+    missing = [name for name in BRONZE_TABLES if not paths.bronze_part(name, wave_id).exists()]
+    if missing:
+        raise GateFailed(
+            f"{wave_id}:缺少已采集的数据,请先运行采集(资产 bronze) / the wave has not been ingested; materialize the "
+            f"bronze assets first. 缺少 / missing: {', '.join(missing)}"
+        )
+    # files are named relative to the installation, so that its path stands in no statement
+    connection = duckdb.connect(config={"file_search_path": str(paths.home)})
+    for name in BRONZE_TABLES:
+        connection.execute(
+            f"create view {name} as select * from read_parquet('bronze/{name}/*/*.parquet', "  # noqa: S608  # our names
+            "hive_partitioning = true, hive_types = {'wave': varchar})"
+        )
+    return connection
+
+
+def connect_publishable(paths: Paths, wave_id: str) -> "duckdb.DuckDBPyConnection":
+    """The same, and one view per table of scores, read only.
+
+    Raises GateFailed where the scores were never computed.
+    """
+    connection = connect_delivered(paths, wave_id)
+    if not paths.warehouse.exists():
+        connection.close()
+        raise GateFailed(_not_scored(wave_id, SCORE_TABLES))
+    connection.execute("attach $warehouse as warehouse (read_only)", {"warehouse": str(paths.warehouse)})
+    found = connection.execute(
+        "select table_name from duckdb_tables() where database_name = 'warehouse' and schema_name = 'main'"
+    ).fetchall()
+    missing = sorted(set(SCORE_TABLES) - {name for (name,) in found})
+    if missing:
+        connection.close()
+        raise GateFailed(_not_scored(wave_id, missing))
+    for name in SCORE_TABLES:
+        connection.execute(f"create view {name} as select * from warehouse.main.{name}")  # noqa: S608  # our names
+    return connection
+
+
+def _not_scored(wave_id: str, missing: list[str] | tuple[str, ...]) -> str:
+    return (
+        f"{wave_id}:尚未计算得分,请先运行评分(资产 score_*) / the scores have not been computed; materialize the "
+        f"score_* assets first. 缺少 / missing: {', '.join(missing)}"
+    )
