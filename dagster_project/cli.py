@@ -231,7 +231,8 @@ def _report_text(report: Any) -> str:
         f" + 空行 blank {file.n_blank}"
         for file in report.files
     ]
-    return "\n".join(lines + [f"  {code}: {count}" for code, count in sorted(report.fault_counts.items())])
+    lines += [f"  {code}: {count}" for code, count in sorted(report.fault_counts.items())]
+    return "\n".join([*lines, *report.messages])
 
 
 def _status_text(each: dict[str, Any]) -> str:

@@ -31,6 +31,9 @@ telemetry:
 python_logs:
   managed_python_loggers: [hotline]
   python_log_level: INFO
+compute_logs: # what a step prints is in its events already; capturing it forks two processes per run
+  module: dagster._core.storage.noop_compute_log_manager
+  class: NoOpComputeLogManager
 concurrency:
   runs:
     max_concurrent_runs: 1 # DuckDB has one writer

@@ -78,6 +78,8 @@ def ingest(context: dg.AssetExecutionContext, installation: Installation) -> Ite
     paths = installation.paths
     wave = load_wave(paths, context.partition_key)
     report = ingest_wave(paths, wave, progress=logger.info)
+    for message in report.messages:
+        logger.warning(message)
     write_tables(paths, wave.id, baseline_tables(paths, wave))
     yield from _results(report)
 

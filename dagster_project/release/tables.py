@@ -58,7 +58,7 @@ def write_tables(paths: Paths, wave: str, folder: Path) -> None:
         for name, (table, columns, order) in TABLES.items():
             # identifiers come from the constant above, the wave is bound
             query = f"select {columns} from {table} where wave = $wave order by {order}"  # noqa: S608
-            content = _published_decimals(connection.execute(query, {"wave": wave}).to_arrow_table())
+            content = _published_decimals(connection.sql(query, params={"wave": wave}).to_arrow_table())
             _write_parquet(content, folder / f"{name}.parquet")
             if name == "rankings":
                 _write_csv(content, folder / "rankings.csv")
@@ -74,10 +74,10 @@ def _line_classes(connection: duckdb.DuckDBPyConnection, wave: str) -> pa.Table:
         "select attempts, connected, line_class from pub_class_outcomes where wave = ?", [wave]
     ).fetchall():
         outcomes.setdefault(attempts, {})[connected] = name
-    classes = connection.execute(
+    classes = connection.sql(
         "select line_id, attempts, connected, line_class, is_ranked from pub_line_classes where wave = ?"
         " order by line_id",
-        [wave],
+        params=[wave],
     ).to_arrow_table()
     names = sorted({name for by_count in outcomes.values() for name in by_count.values()})
     counts = list(zip(classes["attempts"].to_pylist(), classes["connected"].to_pylist(), strict=True))

@@ -89,7 +89,7 @@ def run_step(paths: Paths, step: str) -> list[NodeResult]:
     ensure_parsed(paths)
     with _environment(paths):
         result = _runner(_stored_manifest(paths)).invoke(
-            ["build", *SELECTION[step], "--exclude-resource-type", "unit_test", *_arguments(paths)]
+            ["build", *SELECTION[step], "--exclude-resource-type", "unit_test", "--no-write-json", *_arguments(paths)]
         )
         _close_connections()
     if result.result is None:
