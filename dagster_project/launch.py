@@ -34,6 +34,18 @@ python_logs:
 compute_logs: # what a step prints is in its events already; capturing it forks two processes per run
   module: dagster._core.storage.noop_compute_log_manager
   class: NoOpComputeLogManager
+event_log_storage:
+  module: dagster_project.history
+  class: RunHistory
+  config: {base_dir: {env: DAGSTER_HOME}}
+run_storage:
+  module: dagster._core.storage.runs
+  class: SqliteRunStorage
+  config: {base_dir: {env: DAGSTER_HOME}}
+schedule_storage:
+  module: dagster._core.storage.schedules
+  class: SqliteScheduleStorage
+  config: {base_dir: {env: DAGSTER_HOME}}
 concurrency:
   runs:
     max_concurrent_runs: 1 # DuckDB has one writer
@@ -102,7 +114,6 @@ def prepare_ui(paths: Paths, port: int) -> list[str]:
     """The command that serves the UI on loopback; instance and partitions are there before it starts."""
     with dagster_instance(paths) as instance:
         instance.add_dynamic_partitions("waves", waves_in_order(paths))
-    os.environ["DAGSTER_HOME"] = str(paths.dagster_home)
     program = Path(sys.executable).with_name("dagster")
     return [str(program), "dev", "-m", "dagster_project.definitions", "-h", "127.0.0.1", "-p", str(port)]
 
@@ -127,6 +138,7 @@ def dagster_instance(paths: Paths) -> Iterator["dg.DagsterInstance"]:
     import dagster as dg
 
     write_dagster_yaml(paths)
+    os.environ["DAGSTER_HOME"] = str(paths.dagster_home)
     with dg.DagsterInstance.from_config(str(paths.dagster_home)) as instance:
         yield instance
 

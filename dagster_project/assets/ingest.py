@@ -47,9 +47,7 @@ def _specs() -> list[dg.AssetSpec]:
         *exports,
         dg.AssetSpec(
             ["bronze", "quarantine"],
-            description=(
-                "无法采信的行,含文件、工作表、行号、原文与原因 / rows that could not be accepted, and why."
-            ),
+            description=("无法采信的行,含文件、工作表、行号、原文与原因 / rows that could not be accepted, and why."),
             metadata={
                 "dagster/column_schema": dg.TableSchema(
                     columns=[dg.TableColumn(field.name, str(field.type)) for field in QUARANTINE]

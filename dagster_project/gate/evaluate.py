@@ -50,11 +50,10 @@ def evaluate(
     """
     suite = _load(suite_name, expectations, index_columns, table)
     results = _batch(table).validate(suite, result_format=RESULT_FORMAT).results
-    by_check = {result.expectation_config.meta["check"]: result for result in results}
+    by_check = {(result.expectation_config.meta or {})["check"]: result for result in results}
     declared = [each["meta"]["check"] for each in expectations]
-    if len(results) != len(declared) or set(by_check) != set(declared):
-        missing = sorted(set(declared) - set(by_check))
-        _refuse(suite_name, "未评估全部期望", "not every expectation was evaluated", missing)
+    if not len(results) == len(by_check) == len(declared):
+        _refuse(suite_name, "未逐一评估全部期望", "not every expectation was evaluated once", declared)
     raised = [f"{check}: {text}" for check in declared for text in _exceptions(by_check[check].exception_info)]
     if raised:
         reject(

@@ -1,0 +1,129 @@
+"""The gate within Dagster: a red critical check stops what comes after it, a warning does not."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from dagster_project.errors import GateFailed
+from dagster_project.gate import checks
+from dagster_project.gate.checks import delivered_gate, publishable_gate
+from dagster_project.gate.suites import load_suites
+from dagster_project.gate.verdicts import read_quality
+from dagster_project.paths import Paths
+from dagster_project.resources import Installation
+from tests.unit.gate_world import SPOILERS, WAVE, good_world, on_disk
+
+WAVES = dg.DynamicPartitionsDefinition(name="waves")
+BRONZE = sorted({suite.asset for suite in load_suites() if suite.stage == "delivered"})
+
+
+@dg.multi_asset(specs=[dg.AssetSpec(name.split("/")) for name in BRONZE], partitions_def=WAVES)
+def bronze() -> Iterator[dg.MaterializeResult]:
+    for name in BRONZE:
+        yield dg.MaterializeResult(name.split("/"))
+
+
+@dg.asset(deps=[["bronze", "dial_attempts"]], partitions_def=WAVES)
+def score_total() -> None: ...
+
+
+@dg.asset(deps=[["bronze", "dial_attempts"]], partitions_def=WAVES)
+def score_nodes() -> None: ...
+
+
+@dg.asset(deps=[score_total], partitions_def=WAVES)
+def ranking() -> None: ...
+
+
+def run(
+    home: Path, spoilt: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, **options: Any
+) -> tuple[Paths, dg.ExecuteInProcessResult]:
+    world = good_world()
+    for check in spoilt:
+        SPOILERS[check](world)
+    paths = on_disk(world, home)
+    monkeypatch.setenv("HOTLINE_RAW", str(paths.raw))
+    monkeypatch.setenv("HOTLINE_HOME", str(paths.home))
+    monkeypatch.setattr(checks, "load_wave", lambda *_: WAVE)
+    defs = dg.Definitions(
+        assets=[bronze, score_total, score_nodes, ranking],
+        asset_checks=[delivered_gate, publishable_gate],
+        jobs=[dg.define_asset_job("wave")],
+        resources={"installation": Installation()},
+        executor=dg.in_process_executor,
+    )
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("waves", [WAVE.id])
+        job = defs.resolve_job_def("wave")
+        result = job.execute_in_process(
+            partition_key=WAVE.id,
+            instance=instance,
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            **options,
+        )
+    return paths, result
+
+
+def made(result: dg.ExecuteInProcessResult) -> set[str]:
+    return {event.asset_key.to_user_string() for event in result.get_asset_materialization_events() if event.asset_key}
+
+
+def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
+    return {each.check_name: each for each in result.get_asset_check_evaluations()}
+
+
+def test_green_everything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, result = run(tmp_path, (), monkeypatch)
+    assert result.success
+    assert made(result) == {*BRONZE, "score_total", "score_nodes", "ranking"}
+    assert set(evaluations(result)) == set(SPOILERS)
+
+
+def test_a_warning_does_not_stop_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, result = run(tmp_path, ("line_jumps_within_bound",), monkeypatch)
+    assert result.success
+    assert "ranking" in made(result)
+    evaluation = evaluations(result)["line_jumps_within_bound"]
+    assert not evaluation.passed
+    assert evaluation.severity is dg.AssetCheckSeverity.WARN
+
+
+def test_a_red_delivery_is_not_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths, result = run(tmp_path, ("attempts_per_line_as_planned",), monkeypatch)
+    assert not result.success
+    assert made(result) == set(BRONZE)
+    evaluation = evaluations(result)["attempts_per_line_as_planned"]
+    assert evaluation.severity is dg.AssetCheckSeverity.ERROR
+    assert evaluation.metadata["observed"].value == '{"min": 3, "max": 4}'
+    rows = evaluation.metadata["failing rows"].records
+    assert [row.data for row in rows] == [{"line_id": "110000", "city": "北京", "n_attempts": 3}]
+    assert list(read_quality(paths, WAVE.id)["stages"]) == ["delivered"]
+
+
+def test_red_scores_are_not_ranked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # the ranking reads score_total; the failing check hangs on score_nodes
+    _, result = run(tmp_path, ("national_mean_within_bound",), monkeypatch)
+    assert not result.success
+    assert made(result) == {*BRONZE, "score_total", "score_nodes"}
+
+
+def test_the_failure_keeps_our_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, result = run(tmp_path, ("lines_scored",), monkeypatch)
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    error = failure.step_failure_data.error
+    assert error is not None and error.cause is not None
+    assert error.cause.cls_name == GateFailed.__name__
+    assert "scored_lines · lines_scored" in error.cause.message
+
+
+def test_some_assets_alone_bring_their_checks_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, result = run(tmp_path, (), monkeypatch, asset_selection=[dg.AssetKey("score_total")])
+    assert result.success
+    told = set(evaluations(result))
+    assert told <= {
+        each.check for suite in load_suites() if suite.asset == "score_total" for each in suite.expectations
+    }
