@@ -1,0 +1,135 @@
+"""A red check publishes nothing and leaves `current` as it was, from every entry point."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.integration.conftest import Installation
+
+# The bound that each stage's red case puts out of reach, by the wave's own wave.yml.
+DELIVERED_RED = {"max_share_pct": None}
+PUBLISHABLE_RED = {"max_national_mean": {"value": 80, "reason": "a bound that the wave can not meet"}}
+
+
+def drop_attempts_of(installation: Installation, line: str) -> None:
+    """The dialler's log comes without one line: the frame is no longer covered."""
+    path = installation.paths.raw / "2023" / "dial_2023.csv"
+    text = path.read_bytes().decode("gb18030")
+    kept = [row for row in text.splitlines(keepends=True) if f",{line}," not in row]
+    path.write_bytes("".join(kept).encode("gb18030"))
+
+
+def set_thresholds(installation: Installation, thresholds: dict) -> None:
+    path = installation.paths.wave_yml("2023")
+    wave = yaml.safe_load(path.read_text(encoding="utf-8"))
+    path.write_text(yaml.safe_dump({**wave, "thresholds": thresholds}, allow_unicode=True), encoding="utf-8")
+
+
+def materialize(installation: Installation, selection: str) -> subprocess.CompletedProcess[str]:
+    """What the UI's Materialize button does, from Dagster's own command line."""
+    import os
+
+    environment = {
+        **os.environ,
+        "HOTLINE_RAW": str(installation.paths.raw),
+        "HOTLINE_HOME": str(installation.paths.home),
+        "DAGSTER_HOME": str(installation.paths.dagster_home),
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "dagster", "asset", "materialize", "--select", selection, "--partition", "2023",
+         "-m", "dagster_project.definitions"],
+        capture_output=True, text=True, env=environment, timeout=300, check=False,
+    )  # fmt: skip
+
+
+def red_checks(installation: Installation) -> set[str]:
+    quality = json.loads(installation.paths.quality("2023").read_text(encoding="utf-8"))
+    return {
+        verdict["check"]
+        for verdicts in quality["stages"].values()
+        for verdict in verdicts
+        if not verdict["success"] and verdict["severity"] == "critical"
+    }
+
+
+def test_a_gap_in_the_delivery_stops_the_run(copy: Installation) -> None:
+    before = copy.current("2023"), copy.hashes("2023")
+    drop_attempts_of(copy, "370100")
+    result = copy.hotline("run", "--wave", "2023")
+    assert result.code == 4, result.err
+    assert "attempts_per_line_as_planned" in result.err
+    assert "370100" in result.err
+    assert "Traceback" not in result.err
+    assert "attempts_per_line_as_planned" in red_checks(copy)
+    assert (copy.current("2023"), copy.hashes("2023")) == before
+
+
+def test_implausible_scores_stop_the_run(copy: Installation) -> None:
+    before = copy.current("2023")
+    set_thresholds(copy, PUBLISHABLE_RED)
+    result = copy.hotline("run", "--wave", "2023", "--json")
+    assert result.code == 4, result.err
+    assert result.json["error"] == "GateFailed"
+    assert red_checks(copy) == {"national_mean_within_bound"}
+    assert copy.current("2023") == before
+
+
+@pytest.mark.parametrize("selection", ["pub_rankings", "release", "tag:dagster/kind/dbt"])
+def test_no_entry_point_leads_around_the_gate(copy: Installation, selection: str) -> None:
+    """Rankings alone, the release alone, all models without the checks: each asks the gate itself."""
+    before = copy.current("2023"), copy.hashes("2023")
+    set_thresholds(copy, PUBLISHABLE_RED)
+    done = materialize(copy, selection)
+    assert done.returncode != 0
+    assert "national_mean_within_bound" in done.stdout + done.stderr
+    assert (copy.current("2023"), copy.hashes("2023")) == before
+
+
+def test_rankings_alone_are_made_where_the_gate_is_open(copy: Installation) -> None:
+    done = materialize(copy, "pub_rankings")
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_a_release_is_not_made_of_tables_of_another_time(copy: Installation) -> None:
+    """The bronze has moved on, the rankings have not: neither they nor a release may be made of them."""
+    path = copy.paths.raw / "2023" / "web_2023.csv"
+    text = path.read_text(encoding="utf-8-sig")
+    path.write_text(text.replace(",丰富,", ",一般,", 1), encoding="utf-8-sig", newline="")
+    before = copy.current("2023")
+    assert materialize(copy, "key:bronze/phone_probes or key:bronze/reference").returncode == 0
+    for selection in ("release", "pub_rankings"):
+        done = materialize(copy, selection)
+        assert done.returncode != 0
+        assert "NotReconciled" in done.stdout + done.stderr
+    assert copy.current("2023") == before
+    copy.run("--wave", "2023")
+    assert copy.current("2023") != before
+
+
+def test_a_misspelt_expectation_is_refused(copy: Installation, tmp_path: Path) -> None:
+    """The same installation with a project copy whose suite has a typing slip: nothing passes, nothing is published."""
+    import os
+    import shutil
+
+    from dagster_project.paths import PROJECT
+
+    project = tmp_path / "project"
+    for name in ("dagster_project", "dbt", "expectations", "requirements.lock"):
+        source = PROJECT / name
+        shutil.copytree(source, project / name) if source.is_dir() else shutil.copy(source, project / name)
+    suite = project / "expectations" / "line_coverage.json"
+    text = suite.read_text(encoding="utf-8")
+    suite.write_text(text.replace("expect_column_values_to_be_between", "expect_column_values_to_be_betwen", 1))
+    environment = {**os.environ, "HOTLINE_RAW": str(copy.paths.raw), "HOTLINE_HOME": str(copy.paths.home)}
+    before = copy.current("2023")
+    done = subprocess.run(
+        [sys.executable, "-m", "dagster_project.cli", "run", "--wave", "2023"],
+        cwd=project, env={**environment, "PYTHONPATH": str(project)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 3, done.stderr
+    assert "expect_column_values_to_be_betwen" in done.stderr
+    assert copy.current("2023") == before
