@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -165,31 +166,38 @@ def doctor(as_json: JsonOption = False) -> None:
 def main() -> None:
     """Entry point: a failure that we can explain ends with its message and code, not with a traceback."""
     # A run makes hundreds of thousands of objects that live to its end: looking for garbage among them
-    # costs a second, and tearing them down at exit another.
+    # costs a second, and tearing them down one by one another.
     gc.set_threshold(100_000, 50, 50)
-    atexit.register(gc.freeze)
+    code = _exit_code()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _exit_code() -> int:
     try:
         app()
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else 0
     except HotlineError as error:
-        _fail(str(error), error.exit_code, error)
+        return _failed(str(error), error.exit_code, error)
     except OSError as error:
         # disk full, no permission, read-only: the system's own words and the place
-        _fail(f"系统错误 / the system refused: {error.strerror}: {error.filename or ''}", 1, error)
+        return _failed(f"系统错误 / the system refused: {error.strerror}: {error.filename or ''}", 1, error)
     except Exception as error:  # noqa: BLE001  # last stop before the user: say so, and how to see more
-        _fail(
-            f"意外错误 / unexpected: {type(error).__name__}: {error}\n加 --debug 查看详情 / see more with --debug",
-            1,
-            error,
-        )
+        text = f"意外错误 / unexpected: {type(error).__name__}: {error}"
+        return _failed(f"{text}\n加 --debug 查看详情 / see more with --debug", 1, error)
+    return 0
 
 
-def _fail(message: str, code: int, error: Exception) -> None:
+def _failed(message: str, code: int, error: Exception) -> int:
     if _options["debug"]:
-        raise error
+        traceback.print_exception(error)
     if "--json" in sys.argv:
         print(json.dumps({"error": type(error).__name__, "exit_code": code, "message": message}, ensure_ascii=False))
     print(message, file=sys.stderr)
-    sys.exit(code)
+    return code
 
 
 def _print(as_json: bool, data: Any, text: str) -> None:

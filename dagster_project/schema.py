@@ -314,31 +314,19 @@ REFERENCE_TABLES = {
 
 # What a scoring rule may look at, per source: the fields that dbt's staging offers, and whether
 # a rule names a text or a range of numbers. A test holds this and stg_answers.sql together.
-SCORING_FIELDS = {
+SCORING_FIELDS: dict[str, dict[str, str]] = {
     "dial_attempt": {"connected": "text", "smart_voice": "text", "wait_s": "number", "ivr_layers": "number"},
     "phone_probe": {
-        **{
-            name: "text"
-            for name in (
-                "greeting", "tone", "closing", "listening", "clarity", "registered", "ivr_ease",
-                "answer_correct", "answer_complete", "responded",
-            )
-        },
-        "response_minutes": "number",
+        "greeting": "text", "tone": "text", "closing": "text", "listening": "text", "clarity": "text",
+        "registered": "text", "ivr_ease": "text", "answer_correct": "text", "answer_complete": "text",
+        "responded": "text", "response_minutes": "number",
     },
     "web_inspection": {
-        name: "text"
-        for name in (
-            "reachable", "stable", "registered", "content_rich", "keyword_hit", "navigation_hit", "bot_present",
-        )
+        "reachable": "text", "stable": "text", "registered": "text", "content_rich": "text", "keyword_hit": "text",
+        "navigation_hit": "text", "bot_present": "text",
     },
     "web_submission": {
-        **{
-            name: "text"
-            for name in (
-                "registered", "submitted", "acknowledged", "replied", "resolved", "reply_quality", "reply_wording",
-            )
-        },
-        "reply_minutes": "number",
+        "registered": "text", "submitted": "text", "acknowledged": "text", "replied": "text", "resolved": "text",
+        "reply_quality": "text", "reply_wording": "text", "reply_minutes": "number",
     },
 }  # fmt: skip

@@ -85,8 +85,11 @@ def score_nodes(
             defined = weights if channel == "all" else {name: 1 for name in weights if name == channel}
             if defined:
                 leaves[indicator] = pooled(
-                    {name: by_channel[line, name, indicator] for name in defined
-                     if (line, name, indicator) in by_channel},
+                    {
+                        name: by_channel[line, name, indicator]
+                        for name in defined
+                        if (line, name, indicator) in by_channel
+                    },
                     defined,
                 )
         scores[line] = roll_up(ROOT, leaves, method)
@@ -96,8 +99,10 @@ def score_nodes(
 def indicator_means(observations: pa.Table, method: Method) -> dict[tuple[str, str, str], int]:
     """(line, channel, indicator) -> mean of its valid observations, over scenarios unless the unit is the attempt."""
     sums: dict[tuple[str, str, str, str], list[int]] = defaultdict(lambda: [0, 0])
-    columns = (observations[name].to_pylist() for name in
-               ("line_id", "channel", "indicator_code", "scenario_code", "score_nano"))
+    columns = (
+        observations[name].to_pylist()
+        for name in ("line_id", "channel", "indicator_code", "scenario_code", "score_nano")
+    )
     for line, channel, indicator, scenario, points in zip(*columns, strict=True):
         if points is not None:
             cell = sums[line, channel, indicator, "" if method.unit[indicator] == "attempt" else scenario]

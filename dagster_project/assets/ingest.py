@@ -15,8 +15,6 @@ from dagster_project.schema import EXPORT_TABLES, QUARANTINE, Table
 
 logger = logging.getLogger("hotline")
 
-OWNERS = ["team:data-stewards"]
-
 
 def _columns(table: Table) -> dg.TableSchema:
     return dg.TableSchema(
@@ -32,36 +30,33 @@ def _columns(table: Table) -> dg.TableSchema:
     )
 
 
+def _spec(name: str, description: str, columns: dg.TableSchema | None = None) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        ["bronze", name],
+        description=description,
+        group_name="bronze",
+        owners=["team:data-stewards"],
+        kinds={"parquet"},
+        metadata={"dagster/column_schema": columns} if columns else {},
+    )
+
+
 def _specs() -> list[dg.AssetSpec]:
-    common = {"group_name": "bronze", "owners": OWNERS, "kinds": {"parquet"}}
-    exports = [
-        dg.AssetSpec(
-            ["bronze", table.name],
-            description=f"{table.label}:按表结构校验后的原始导出 / the vendor's export, typed and keyed.",
-            metadata={"dagster/column_schema": _columns(table)},
-            **common,
-        )
-        for table in EXPORT_TABLES.values()
-    ]
+    quarantine = dg.TableSchema(columns=[dg.TableColumn(field.name, str(field.type)) for field in QUARANTINE])
     return [
-        *exports,
-        dg.AssetSpec(
-            ["bronze", "quarantine"],
-            description=("无法采信的行,含文件、工作表、行号、原文与原因 / rows that could not be accepted, and why."),
-            metadata={
-                "dagster/column_schema": dg.TableSchema(
-                    columns=[dg.TableColumn(field.name, str(field.type)) for field in QUARANTINE]
-                )
-            },
-            **common,
+        *(
+            _spec(table.name, f"{table.label}:按表结构校验 / the vendor's export, typed and keyed.", _columns(table))
+            for table in EXPORT_TABLES.values()
         ),
-        dg.AssetSpec(
-            ["bronze", "reference"],
-            description=(
-                "本期声明:wave.yml、监测范围、方法版本,以及基期已发布的数值 / what the wave declares, and the "
-                "published values of its baseline wave."
-            ),
-            **common,
+        _spec(
+            "quarantine",
+            "无法采信的行,含文件、工作表、行号、原文与原因 / rows that could not be accepted, and why.",
+            quarantine,
+        ),
+        _spec(
+            "reference",
+            "本期声明:wave.yml、监测范围、方法版本,以及基期已发布的数值 / what the wave declares, and the published "
+            "values of its baseline wave.",
         ),
     ]
 

@@ -112,15 +112,22 @@ def _step(
         if result.resource_type == "test":
             yield from _check_results(context, result)
         elif not result.is_failed and result.status != "skipped":
-            yield _materialization(result, counts)
+            yield from _materializations(context, result, counts)
     raise_for_failures(results)
 
 
-def _materialization(result: NodeResult, counts: Mapping[str, int]) -> dg.MaterializeResult:
+def _materializations(
+    context: dg.AssetExecutionContext, result: NodeResult, counts: Mapping[str, int]
+) -> Iterator[dg.MaterializeResult]:
     metadata: dict[str, Any] = {"Execution Duration": result.seconds}
     if result.name in counts:
         metadata["dagster/partition_row_count"] = counts[result.name]
-    return dg.MaterializeResult(result.name, metadata=metadata)
+    key = dg.AssetKey(result.name)
+    if key in context.selected_asset_keys:
+        yield dg.MaterializeResult(key, metadata=metadata)
+    else:
+        # A step is made whole, whichever of its tables was asked for: they are of one piece.
+        context.log_event(dg.AssetMaterialization(key, metadata=metadata, partition=context.partition_key))
 
 
 def _check_results(context: dg.AssetExecutionContext, result: NodeResult) -> Iterator[dg.AssetCheckResult]:

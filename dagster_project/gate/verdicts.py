@@ -86,11 +86,16 @@ def evaluate_gate(paths: Paths, wave: "Wave", stage: str) -> GateResult:
 
 
 def write_quality(paths: Paths, wave_id: str, results: Iterable[GateResult]) -> None:
-    """Put the results into the wave's quality.json; the verdicts of other stages stay. Whole or not at all."""
+    """Put the results into the wave's quality.json. Whole or not at all.
+
+    The verdicts of earlier stages stay; those of later ones go, for they were given on what stood before.
+    """
     stages = {result.stage: list(result.verdicts) for result in results}
     path = paths.quality(wave_id)
     if path.exists():
-        stages = {**read_quality(paths, wave_id)["stages"], **stages}
+        earlier = STAGES[: min(STAGES.index(stage) for stage in stages)]
+        former = read_quality(paths, wave_id)["stages"]
+        stages = {**{stage: former[stage] for stage in earlier if stage in former}, **stages}
     verdicts = [verdict for stage in STAGES for verdict in stages.get(stage, [])]
     quality = {
         "wave": wave_id,

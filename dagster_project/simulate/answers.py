@@ -78,8 +78,14 @@ class Calls:
 
 
 def answer(
-    lines: Lines, plan: Plan, probes: pd.DataFrame, other_means: dict[str, np.ndarray],
-    method: Method, targets: Targets, seed: int, wave: str,
+    lines: Lines,
+    plan: Plan,
+    probes: pd.DataFrame,
+    other_means: dict[str, np.ndarray],
+    method: Method,
+    targets: Targets,
+    seed: int,
+    wave: str,
 ) -> Answered:
     """Fills in the questionnaires of the reached probes.
 
@@ -121,8 +127,13 @@ def _calls(rng: np.random.Generator, reached: pd.DataFrame, scenarios: int, seed
 
 
 def _ask(
-    rng: np.random.Generator, lines: Lines, plan: Plan, calls: Calls, method: Method,
-    question: Question, goals: dict[str, float],
+    rng: np.random.Generator,
+    lines: Lines,
+    plan: Plan,
+    calls: Calls,
+    method: Method,
+    question: Question,
+    goals: dict[str, float],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Codes of one question for every call, and its mean per line; `goals` by tier, "" for the others."""
     scale = method.scale(question.indicator, *question.lesser)
@@ -132,8 +143,9 @@ def _ask(
     n = np.bincount(calls.line[open_calls], minlength=len(lines))
     zeros = plan.planned - plan.reached if question in SOLUTIONS else np.zeros_like(n)
     todo = cells(n, zeros=zeros)
-    wish = settled(90 + question.spread * lines.quality[question.domain] + 0.5 * question.spread
-                   * rng.standard_normal(len(lines)))
+    wish = settled(
+        90 + question.spread * lines.quality[question.domain] + 0.5 * question.spread * rng.standard_normal(len(lines))
+    )
     counts = np.zeros((len(lines), len(scale.codes)), dtype=np.int64)
     tier = lines.frame["tier"].where(lines.frame["tier"].isin(list(goals)), "").to_numpy()
     for name, goal in goals.items():
@@ -209,9 +221,7 @@ def _response_open(
     codes[chance > 0.997] = "invalid"
     live = plan.reached > 0
     silent = live.sum() - targets.of_lines(targets.response_measured, len(lines))
-    on_the_spot = chosen(
-        settled(rng.random(len(lines))), max(int(silent), 0), live & (plan.reached == plan.planned)
-    )
+    on_the_spot = chosen(settled(rng.random(len(lines))), max(int(silent), 0), live & (plan.reached == plan.planned))
     # All others keep at least one question that an office had to respond to.
     last = rank_in_line(calls.line, settled(calls.burden)) == 0
     codes[last] = ""
@@ -234,7 +244,10 @@ def _response_minutes(
 
 
 def _goals(
-    lines: Lines, means: dict[str, np.ndarray], method: Method, targets: Targets,
+    lines: Lines,
+    means: dict[str, np.ndarray],
+    method: Method,
+    targets: Targets,
     questions: tuple[Question, ...],
 ) -> dict[str, dict[str, float]]:
     """Per indicator, the mean to aim at in the two tiers whose distance is published, and in all others ("").

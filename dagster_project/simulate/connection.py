@@ -113,8 +113,12 @@ def _attempts(rng: np.random.Generator, line_class: np.ndarray, rate: np.ndarray
 
 
 def _tier_attempts(
-    rng: np.random.Generator, lines: Lines, targets: Targets,
-    line_class: np.ndarray, attempts: np.ndarray, sizes: Sizes,
+    rng: np.random.Generator,
+    lines: Lines,
+    targets: Targets,
+    line_class: np.ndarray,
+    attempts: np.ndarray,
+    sizes: Sizes,
 ) -> np.ndarray:
     """Diallings nudged to the whole numbers that a tier's published rate rests on; cold lines keep all they need."""
     movable = (line_class == "warm") | (line_class == "hot")
@@ -138,8 +142,13 @@ def _class_bounds(method: Method, line_class: np.ndarray, attempts: np.ndarray) 
 
 
 def _tier_connected(
-    rng: np.random.Generator, lines: Lines, targets: Targets,
-    attempts: np.ndarray, connected: np.ndarray, least: np.ndarray, most: np.ndarray,
+    rng: np.random.Generator,
+    lines: Lines,
+    targets: Targets,
+    attempts: np.ndarray,
+    connected: np.ndarray,
+    least: np.ndarray,
+    most: np.ndarray,
 ) -> np.ndarray:
     """Connections nudged to the tiers' published rates."""
     for name, tier in targets.tiers.items():
@@ -152,8 +161,13 @@ def _tier_connected(
 
 
 def _national_connected(
-    rng: np.random.Generator, lines: Lines, targets: Targets,
-    attempts: np.ndarray, connected: np.ndarray, least: np.ndarray, most: np.ndarray,
+    rng: np.random.Generator,
+    lines: Lines,
+    targets: Targets,
+    attempts: np.ndarray,
+    connected: np.ndarray,
+    least: np.ndarray,
+    most: np.ndarray,
 ) -> np.ndarray:
     """Connections of warm lines in the other tiers, nudged to the national mean rate."""
     published = [name for name, tier in targets.tiers.items() if tier.connected is not None]

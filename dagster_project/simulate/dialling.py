@@ -38,9 +38,7 @@ class Dialled:
     means: dict[str, np.ndarray]
 
 
-def dial(
-    lines: Lines, plan: Plan, method: Method, targets: Targets, days: Calendar, seed: int, wave: str
-) -> Dialled:
+def dial(lines: Lines, plan: Plan, method: Method, targets: Targets, days: Calendar, seed: int, wave: str) -> Dialled:
     """Plays the plan: `probes` has one row per planned probe, `log` one per dialling.
 
     Columns of `probes`: line (row of the frame), scenario (row of the method's scenarios),
@@ -77,13 +75,15 @@ def _planned_probes(rng: np.random.Generator, lines: Lines, plan: Plan, scenario
     slot = np.repeat(np.arange(len(line)), MAX_TRIES - 1)
     # The probes that stayed unreached are the ones that were tried again first.
     taken = rank_in_line(line[slot], rng.random(len(slot)) - 0.5 * ~reached[slot]) < retries[line[slot]]
-    return pd.DataFrame({
-        "line": line,
-        "scenario": number % scenarios,
-        "probe_id": numbered(f"P{wave}", lines.ids[line], number, 2),
-        "reached": reached,
-        "failed": np.bincount(slot[taken], minlength=len(line)) + ~reached,
-    })
+    return pd.DataFrame(
+        {
+            "line": line,
+            "scenario": number % scenarios,
+            "probe_id": numbered(f"P{wave}", lines.ids[line], number, 2),
+            "reached": reached,
+            "failed": np.bincount(slot[taken], minlength=len(line)) + ~reached,
+        }
+    )
 
 
 def _tries(rng: np.random.Generator, lines: Lines, plan: Plan, probes: pd.DataFrame, days: Calendar) -> pd.DataFrame:
@@ -99,15 +99,19 @@ def _tries(rng: np.random.Generator, lines: Lines, plan: Plan, probes: pd.DataFr
     tests_connected = plan.connected - plan.reached
     test_line = np.repeat(np.arange(len(lines)), plan.attempts - plan.reached - own_failures)
     tested_at = days.at(days.first_days(rng, len(test_line)), days.seconds(rng, len(test_line)))
-    log = pd.DataFrame({
-        "line": np.concatenate([line[probe], test_line]),
-        "probe": np.concatenate([probe, np.full(len(test_line), -1)]),
-        "dialled_at": np.concatenate([tried_at, tested_at]),
-        "connected": np.concatenate([
-            (order == failed[probe]) & reached[probe],
-            rank_in_line(test_line, rng.random(len(test_line))) < tests_connected[test_line],
-        ]),
-    })
+    log = pd.DataFrame(
+        {
+            "line": np.concatenate([line[probe], test_line]),
+            "probe": np.concatenate([probe, np.full(len(test_line), -1)]),
+            "dialled_at": np.concatenate([tried_at, tested_at]),
+            "connected": np.concatenate(
+                [
+                    (order == failed[probe]) & reached[probe],
+                    rank_in_line(test_line, rng.random(len(test_line))) < tests_connected[test_line],
+                ]
+            ),
+        }
+    )
     return log.sort_values(["line", "dialled_at", "probe"], kind="stable", ignore_index=True)
 
 
@@ -144,8 +148,13 @@ def _smart_voice(
 
 
 def _named(
-    rng: np.random.Generator, lines: Lines, plan: Plan, method: Method, probes: pd.DataFrame,
-    log: pd.DataFrame, wave: str,
+    rng: np.random.Generator,
+    lines: Lines,
+    plan: Plan,
+    method: Method,
+    probes: pd.DataFrame,
+    log: pd.DataFrame,
+    wave: str,
 ) -> pd.DataFrame:
     """The log in bronze's columns, without what is known of answered calls alone."""
     line, probe, connected = (log[name].to_numpy() for name in ("line", "probe", "connected"))
@@ -158,14 +167,15 @@ def _named(
     )
     layers = np.clip(rng.integers(1, 5, len(lines))[line] + rng.integers(-1, 2, len(log)), 1, 6).astype(object)
     heard = connected | (reason == "queue_timeout")
-    return pd.DataFrame({
-        "attempt_id": numbered(f"D{wave}", ids, number, 3),
-        "probe_id": only(~is_test, probes["probe_id"].to_numpy(dtype=object)[probe]),
-        "line_id": ids,
-        "scenario_code": only(~is_test, scenario),
-        "dialled_at": log["dialled_at"],
-        "connected": np.where(connected, "yes", "no"),
-        "fail_reason": only(~connected, reason),
-        "ivr_layers": only(heard, layers),
-    })
-
+    return pd.DataFrame(
+        {
+            "attempt_id": numbered(f"D{wave}", ids, number, 3),
+            "probe_id": only(~is_test, probes["probe_id"].to_numpy(dtype=object)[probe]),
+            "line_id": ids,
+            "scenario_code": only(~is_test, scenario),
+            "dialled_at": log["dialled_at"],
+            "connected": np.where(connected, "yes", "no"),
+            "fail_reason": only(~connected, reason),
+            "ivr_layers": only(heard, layers),
+        }
+    )

@@ -91,7 +91,8 @@ def forecast_totals(method: Method, means: dict[str, np.ndarray]) -> np.ndarray:
         parents = edges[parent] if parent else pd.Series(ROOT, index=edges.index)
         level = {
             node: _weighted(
-                [level[code] for code in group[child]], group[weight].astype(float).to_numpy(),
+                [level[code] for code in group[child]],
+                group[weight].astype(float).to_numpy(),
                 method.min_availability_pct,
             )
             for node, group in edges.groupby(parents, sort=True)

@@ -85,28 +85,32 @@ def _inspect(
 
     columns: dict[str, np.ndarray] = {"reachable": reachable}
     for indicator, name, lesser, spread, zeros in (
-        ("I04", "stable", STABLE, STABLE_SPREAD, away), ("I15", "content_rich", CONTENT, CONTENT_SPREAD, None),
+        ("I04", "stable", STABLE, STABLE_SPREAD, away),
+        ("I15", "content_rich", CONTENT, CONTENT_SPREAD, None),
     ):
         scale, todo = method.scale(indicator, *lesser), cells(counts[:, 0], zeros=zeros)
         kinds = share_out(rng, todo, _wish(rng, lines, "platform", spread), scale, targets.scores[indicator])
         columns[name] = _seen(there, scale.labels[place(line[there], kinds, rng.random(len(there)))], size)
         means[indicator] = line_means(kinds, todo, scale)
     for indicator, name, flag in (
-        ("I16", "keyword_hit", "keyword_search"), ("I17", "navigation_hit", "navigation_search"),
+        ("I16", "keyword_hit", "keyword_search"),
+        ("I17", "navigation_hit", "navigation_search"),
     ):
         kinds, means[indicator] = _search(rng, lines, method, targets, counts[:, 0], indicator, flag)
         found = method.scale(indicator).labels[place(line[there], kinds, rng.random(len(there)))]
         columns[name] = _seen(there, found, size)
     bots = settled(lines.quality["smart"] + 0.5 * rng.standard_normal(len(lines))) > 0.4
-    table = pd.DataFrame({
-        "line": line,
-        "scenario": np.tile(np.arange(inspections) % len(method.scenarios), len(lines)),
-        "number": 0,
-        "probe_kind": "inspection",
-        "visited_at": days.at(days.first_days(rng, size), days.seconds(rng, size)),
-        **columns,
-        "bot_present": np.where(bots[line], "yes", "no"),
-    })
+    table = pd.DataFrame(
+        {
+            "line": line,
+            "scenario": np.tile(np.arange(inspections) % len(method.scenarios), len(lines)),
+            "number": 0,
+            "probe_kind": "inspection",
+            "visited_at": days.at(days.first_days(rng, size), days.seconds(rng, size)),
+            **columns,
+            "bot_present": np.where(bots[line], "yes", "no"),
+        }
+    )
     return table, means
 
 
@@ -153,26 +157,35 @@ def _submit(
     resolved = _resolutions(rng, requests, accepted, replied, method, targets)
     silent = per_line - np.bincount(line[replied], minlength=len(lines))
     means |= _reply_means(requests, per_line, reply, resolved, method)
-    table = pd.DataFrame({
-        "line": line,
-        "scenario": rng.integers(0, len(method.scenarios), size),
-        "number": rank_in_line(line, np.arange(size)),
-        "probe_kind": "submission",
-        "reachable": "yes",
-        "registered": registered,
-        "acknowledged": acknowledged,
-        "resolved": resolved,
-        "reply_quality": share("I27", replied, silent, *WORDING),
-        "reply_wording": share("I19", replied, none, *WORDING),
-        **_request_times(rng, accepted, reply, method, days),
-        "ticket_no": only(accepted, [f"WL{number}" for number in rng.permutation(size) + 200001]),
-    })
+    table = pd.DataFrame(
+        {
+            "line": line,
+            "scenario": rng.integers(0, len(method.scenarios), size),
+            "number": rank_in_line(line, np.arange(size)),
+            "probe_kind": "submission",
+            "reachable": "yes",
+            "registered": registered,
+            "acknowledged": acknowledged,
+            "resolved": resolved,
+            "reply_quality": share("I27", replied, silent, *WORDING),
+            "reply_wording": share("I19", replied, none, *WORDING),
+            **_request_times(rng, accepted, reply, method, days),
+            "ticket_no": only(accepted, [f"WL{number}" for number in rng.permutation(size) + 200001]),
+        }
+    )
     return table, means
 
 
 def _share(
-    rng: np.random.Generator, lines: Lines, requests: Requests, method: Method, targets: Targets,
-    indicator: str, which: np.ndarray, zeros: np.ndarray, lesser: tuple[float, ...],
+    rng: np.random.Generator,
+    lines: Lines,
+    requests: Requests,
+    method: Method,
+    targets: Targets,
+    indicator: str,
+    which: np.ndarray,
+    zeros: np.ndarray,
+    lesser: tuple[float, ...],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Answers to one question for the requests in `which`, and the mean per line."""
     scale = method.scale(indicator, *lesser)
@@ -198,8 +211,12 @@ def _with_none(scored: list[str], counts: dict[str, int]) -> list[str]:
 
 
 def _resolutions(
-    rng: np.random.Generator, requests: Requests, accepted: np.ndarray, replied: np.ndarray,
-    method: Method, targets: Targets,
+    rng: np.random.Generator,
+    requests: Requests,
+    accepted: np.ndarray,
+    replied: np.ndarray,
+    method: Method,
+    targets: Targets,
 ) -> np.ndarray:
     """How far every request was resolved; some are processed without a written reply, a few are not at all."""
     counts = targets.of_submissions(targets.resolution, len(accepted))

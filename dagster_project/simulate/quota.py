@@ -118,9 +118,7 @@ def rank_in_line(line: np.ndarray, key: np.ndarray) -> np.ndarray:
     return position
 
 
-def nudged(
-    order: np.ndarray, values: np.ndarray, gap: int, low: np.ndarray, high: np.ndarray
-) -> np.ndarray:
+def nudged(order: np.ndarray, values: np.ndarray, gap: int, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Whole numbers moved by ones within their bounds, in `order` and round by round, until `gap` is used up."""
     moved = values.copy()
     step = 1 if gap > 0 else -1

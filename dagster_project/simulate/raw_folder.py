@@ -27,9 +27,7 @@ def write_raw_folder(paths: Paths, wave: Wave, out: Path, frame: pd.DataFrame, p
     change against a wave that is not there cannot be computed.
     """
     if out.resolve() == paths.raw.resolve():
-        raise UsageError(
-            f"{out}: 不能覆盖正在使用的原始数据目录 / this is the raw folder in use; name another one"
-        )
+        raise UsageError(f"{out}: 不能覆盖正在使用的原始数据目录 / this is the raw folder in use; name another one")
     there = Paths(raw=out, home=paths.home)
     shutil.copytree(paths.profile("any").parent, there.profile("any").parent, dirs_exist_ok=True)
     shutil.copytree(paths.method(wave.method), there.method(wave.method), dirs_exist_ok=True)
@@ -41,9 +39,7 @@ def write_raw_folder(paths: Paths, wave: Wave, out: Path, frame: pd.DataFrame, p
     if declared.get("baseline") and not there.wave_yml(str(declared["baseline"])).is_file():
         declared["baseline"] = None
     there.wave_yml(wave.id).parent.mkdir(parents=True, exist_ok=True)
-    there.wave_yml(wave.id).write_text(
-        yaml.safe_dump(declared, allow_unicode=True, sort_keys=False), encoding="utf-8"
-    )
+    there.wave_yml(wave.id).write_text(yaml.safe_dump(declared, allow_unicode=True, sort_keys=False), encoding="utf-8")
 
 
 def _plan(plan: dict[str, Any], probes: int) -> dict[str, Any]:

@@ -51,10 +51,7 @@ def write_export(table: pd.DataFrame, profile: dict[str, Any], glob: Path, seed:
 
 def _vendor_columns(table: pd.DataFrame, profile: dict[str, Any], seed: int, wave: str) -> dict[str, np.ndarray]:
     """Header to cell values, in the order of the vendor's file."""
-    scored = {
-        header: _labels(table[column["field"]], column, profile)
-        for header, column in profile["columns"].items()
-    }
+    scored = {header: _labels(table[column["field"]], column, profile) for header, column in profile["columns"].items()}
     unknown = set(table.columns) - {column["field"] for column in profile["columns"].values()}
     if unknown:
         raise UsageError(

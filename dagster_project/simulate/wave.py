@@ -103,12 +103,8 @@ def simulate_tables(paths: Paths, wave: Wave, frame: pd.DataFrame, seed: int, pr
     )
     plan = plan_lines(lines, method, targets, sizes, seed, wave.id)
     dialled = dial(lines, plan, method, targets, days, seed, wave.id)
-    visited = visit(
-        lines, method, targets, scaled(wave.plan.web_inspections, probes, planned), days, seed, wave.id
-    )
-    answered = answer(
-        lines, plan, dialled.probes, {**dialled.means, **visited.means}, method, targets, seed, wave.id
-    )
+    visited = visit(lines, method, targets, scaled(wave.plan.web_inspections, probes, planned), days, seed, wave.id)
+    answered = answer(lines, plan, dialled.probes, {**dialled.means, **visited.means}, method, targets, seed, wave.id)
     return Simulated(answered.questionnaires, dialled.log, visited.visits)
 
 

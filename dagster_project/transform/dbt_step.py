@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dagster_project.errors import GateFailed, HotlineError
+from dagster_project.errors import GateFailed, HotlineError, UsageError
 from dagster_project.paths import DBT_PROJECT, Paths
 
 if TYPE_CHECKING:
@@ -176,6 +176,11 @@ def _arguments(paths: Paths) -> list[str]:
 @contextlib.contextmanager
 def _environment(paths: Paths) -> Iterator[None]:
     """dbt's profile reads where the installation is; what the environment said before comes back."""
+    if "," in str(paths.home):
+        # DuckDB splits its search path there
+        raise UsageError(
+            f"状态目录的路径不能含逗号 / the path of the state folder must not contain a comma: {paths.home}"
+        )
     values = {"HOTLINE_HOME": str(paths.home), "HOTLINE_WAREHOUSE": str(paths.warehouse)}
     before = {name: os.environ.get(name) for name in values}
     paths.home.mkdir(parents=True, exist_ok=True)

@@ -31,19 +31,34 @@ def method_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for code in leaves:
         l2 = tree[code]["parent"]
         l1 = tree[l2]["parent"]
-        indicators.append({
-            "indicator_code": code, "l2_code": l2, "l1_code": l1, "unit": "probe", "l1_weight": tree[l1]["weight"],
-            "l2_weight": tree[l2]["weight"], "l3_weight": tree[code]["weight"],
-        })
+        indicators.append(
+            {
+                "indicator_code": code,
+                "l2_code": l2,
+                "l1_code": l1,
+                "unit": "probe",
+                "l1_weight": tree[l1]["weight"],
+                "l2_weight": tree[l2]["weight"],
+                "l3_weight": tree[code]["weight"],
+            }
+        )
     _write(folder / "indicators.csv", indicators)
-    _write(folder / "channel_weights.csv", [
-        {"indicator_code": code, "channel": channel, "weight": weight}
-        for code in leaves for channel, weight in GOLDEN["channel_weights"][code].items()
-    ])
+    _write(
+        folder / "channel_weights.csv",
+        [
+            {"indicator_code": code, "channel": channel, "weight": weight}
+            for code in leaves
+            for channel, weight in GOLDEN["channel_weights"][code].items()
+        ],
+    )
     _write(folder / "scenarios.csv", [{"scenario_code": "S01", "weight": 1}])
-    _write(folder / "settings.csv", [
-        {"setting": "availability_basis", "value": "weight"}, {"setting": "min_availability_pct", "value": 50},
-    ])
+    _write(
+        folder / "settings.csv",
+        [
+            {"setting": "availability_basis", "value": "weight"},
+            {"setting": "min_availability_pct", "value": 50},
+        ],
+    )
     return folder
 
 
@@ -52,7 +67,10 @@ def observations() -> pa.Table:
     """The worked example's observations, after its NA policy."""
     rows = [
         {
-            "line_id": city, "channel": channel, "indicator_code": code, "scenario_code": "S01",
+            "line_id": city,
+            "channel": channel,
+            "indicator_code": code,
+            "scenario_code": "S01",
             "score_nano": _after_policy(code, value),
         }
         for city, channels in GOLDEN["observations"].items()

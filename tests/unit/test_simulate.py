@@ -162,8 +162,17 @@ def test_growth_of_connection_rates(
 @pytest.mark.parametrize("wave", WAVES)
 @pytest.mark.parametrize(
     ("indicator", "field"),
-    [("I07", "greeting"), ("I08", "tone"), ("I09", "closing"), ("I10", "listening"), ("I11", "clarity"),
-     ("I12", "registered"), ("I13", "ivr_ease"), ("I20", "answer_correct"), ("I21", "answer_complete")],
+    [
+        ("I07", "greeting"),
+        ("I08", "tone"),
+        ("I09", "closing"),
+        ("I10", "listening"),
+        ("I11", "clarity"),
+        ("I12", "registered"),
+        ("I13", "ivr_ease"),
+        ("I20", "answer_correct"),
+        ("I21", "answer_complete"),
+    ],
 )
 def test_national_means_of_the_phone(
     tables: dict[str, Simulated], given: Paths, frame: pd.DataFrame, wave: str, indicator: str, field: str
