@@ -167,7 +167,7 @@ def main() -> None:
     """Entry point: a failure that we can explain ends with its message and code, not with a traceback."""
     # A run makes hundreds of thousands of objects that live to its end: looking for garbage among them
     # costs a second, and tearing them down one by one another.
-    gc.set_threshold(100_000, 50, 50)
+    gc.disable()
     code = _exit_code()
     atexit._run_exitfuncs()
     sys.stdout.flush()

@@ -20,6 +20,7 @@ from dagster_project.ingest.wave import export_files, list_waves, load_wave
 from dagster_project.lock import run_lock
 from dagster_project.paths import Paths
 from dagster_project.release.folder import current_release
+from dagster_project.transform.dbt_step import preload
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -72,6 +73,8 @@ def run_wave(paths: Paths, wave_id: str, lines: tuple[str, ...] = (), job_name: 
     with run_lock(paths):
         warm_up()
         from dagster_project.definitions import defs
+
+        preload()  # the gate's worker is still importing, and the first gate waits for it
 
         with dagster_instance(paths) as instance:
             instance.add_dynamic_partitions("waves", [wave_id])

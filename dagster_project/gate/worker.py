@@ -18,6 +18,9 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import LazyLoader, find_spec
 from multiprocessing.connection import Connection, Pipe
 from typing import IO, TYPE_CHECKING, Any
 
@@ -77,6 +80,7 @@ def evaluate_in_worker(
 def serve(handle: int) -> None:
     """The child: load Great Expectations, then answer until the parent's end of the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; its end is the child's
+    sys.meta_path.insert(0, _WhenUsed())
     gc.disable()  # collections during the import find nothing and take half a second
     from dagster_project.gate.evaluate import evaluate
 
@@ -97,6 +101,31 @@ def serve(handle: int) -> None:
             except HotlineError as error:
                 answers[key] = error
         connection.send(answers[key])
+
+
+class _WhenUsed(MetaPathFinder):
+    """Let Python load a module when its first attribute is asked for.
+
+    Great Expectations imports its plotting library and SciPy's distributions for renderings and
+    expectations that no suite here uses: a third of its import time.
+    """
+
+    names = frozenset({"altair", "scipy.stats"})
+
+    def __init__(self) -> None:
+        self._looking = False
+
+    def find_spec(self, name: str, *_others: object) -> ModuleSpec | None:
+        if name not in self.names or self._looking:
+            return None
+        self._looking = True
+        try:
+            spec = find_spec(name)
+        finally:
+            self._looking = False
+        if spec is not None and spec.loader is not None:
+            spec.loader = LazyLoader(spec.loader)
+        return spec
 
 
 def _worker() -> _Worker:

@@ -4,16 +4,40 @@ A change is computed from two published values, so the pipeline reads the releas
 warehouse of the other wave.
 """
 
-import json
-
+import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dagster_project.errors import UsageError
 from dagster_project.ingest.wave import Wave
 from dagster_project.paths import Paths
 from dagster_project.release.folder import current_release
 from dagster_project.schema import REFERENCE_TABLES
+
+# table -> the release's file and the query that makes it; published values in hundredths
+QUERIES = {
+    "baseline_figures": (
+        "figures.json",
+        """
+        select $release as release, id as figure_id, cast(round(value * 100) as bigint) as value_centi, k, n
+        from read_json($file, columns = {id: 'varchar', value: 'double', k: 'bigint', n: 'bigint'})
+        where value is not null and $release is not null
+        """,
+    ),
+    "baseline_line_scores": (
+        "line_scores.parquet",
+        """
+        select line_id, channel, node_code, cast(published * 100 as bigint) as published_centi
+        from read_parquet($file) where $release is not null
+        """,
+    ),
+    "baseline_rankings": (
+        "rankings.parquet",
+        """
+        select group_code, unit_code, rank, cast(published * 100 as bigint) as published_centi
+        from read_parquet($file) where $release is not null
+        """,
+    ),
+}
 
 
 def baseline_release(paths: Paths, wave: Wave) -> str | None:
@@ -34,29 +58,14 @@ def baseline_release(paths: Paths, wave: Wave) -> str | None:
 
 def baseline_tables(paths: Paths, wave: Wave) -> dict[str, pa.Table]:
     """The `baseline_*` tables of schema.REFERENCE_TABLES; empty where the wave has no baseline."""
-    schemas = {name: schema for name, schema in REFERENCE_TABLES.items() if name.startswith("baseline_")}
     release = baseline_release(paths, wave)
     if release is None or wave.baseline is None:
-        return {name: schema.empty_table() for name, schema in schemas.items()}
+        return {name: REFERENCE_TABLES[name].empty_table() for name in QUERIES}
     folder = paths.releases(wave.baseline) / release
-    figures = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
-    scores = pq.read_table(folder / "line_scores.parquet", columns=["line_id", "channel", "node_code", "published"])
-    ranks = pq.read_table(folder / "rankings.parquet", columns=["group_code", "unit_code", "rank", "published"])
-    rows = {
-        "baseline_figures": [
-            {"release": release, "figure_id": figure["id"], "value_centi": round(figure["value"] * 100),
-             "k": figure["k"], "n": figure["n"]}
-            for figure in figures
-            if figure["value"] is not None
-        ],
-        "baseline_line_scores": _in_centi(scores),
-        "baseline_rankings": _in_centi(ranks),
-    }  # fmt: skip
-    return {name: pa.Table.from_pylist(rows[name], schema=schema) for name, schema in schemas.items()}
-
-
-def _in_centi(table: pa.Table) -> list[dict]:
-    return [
-        {**row, "published_centi": None if row["published"] is None else int(row["published"].scaleb(2))}
-        for row in table.to_pylist()
-    ]
+    with duckdb.connect() as connection:
+        return {
+            name: connection.sql(query, params={"release": release, "file": str(folder / file)})
+            .to_arrow_table()
+            .cast(REFERENCE_TABLES[name])
+            for name, (file, query) in QUERIES.items()
+        }

@@ -18,7 +18,13 @@ from dagster_project.statistics.replication import class_probabilities
 
 NANO = 10**9
 
-# file name -> (table, columns, order); *_centi become DECIMAL(6,2) columns of the name before the suffix
+
+def _decimal(name: str) -> str:
+    """Column `<name>_centi`, whole hundredths, as the decimal number that is printed."""
+    return f"cast(cast({name}_centi as decimal(6, 0)) * 0.01 as decimal(6, 2)) as {name}"
+
+
+# file name -> (table, columns, order)
 TABLES = {
     "observations": (
         "score_observations",
@@ -27,19 +33,19 @@ TABLES = {
     ),
     "line_scores": (
         "pub_line_scores",
-        "line_id, channel, level, node_code, score_nano, published_centi, change_centi, effective_weight_nano,"
-        " na_reason",
+        f"line_id, channel, level, node_code, score_nano, {_decimal('published')}, {_decimal('change')},"
+        " effective_weight_nano, na_reason",
         "line_id, channel, level, node_code",
     ),
     "rankings": (
         "pub_rankings",
-        "group_code, rank, is_tied, unit, unit_code, unit_name, line_class, n_lines, published_centi, change_centi,"
-        " places_gained",
+        "group_code, rank, is_tied, unit, unit_code, unit_name, line_class, n_lines,"
+        f" {_decimal('published')}, {_decimal('change')}, places_gained",
         "group_code, list_order",
     ),
     "aggregates": (
         "pub_aggregates",
-        "dimension, member, channel, level, node_code, n, n_na, mean_nano, published_centi",
+        f"dimension, member, channel, level, node_code, n, n_na, mean_nano, {_decimal('published')}",
         "dimension, member, channel, level, node_code",
     ),
     "scenarios": (
@@ -58,13 +64,13 @@ def write_tables(paths: Paths, wave: str, folder: Path) -> None:
         for name, (table, columns, order) in TABLES.items():
             # identifiers come from the constant above, the wave is bound
             query = f"select {columns} from {table} where wave = $wave order by {order}"  # noqa: S608
-            content = _published_decimals(connection.sql(query, params={"wave": wave}).to_arrow_table())
+            content = connection.sql(query, params={"wave": wave}).to_arrow_table()
             _write_parquet(content, folder / f"{name}.parquet")
             if name == "rankings":
                 _write_csv(content, folder / "rankings.csv")
         _write_parquet(_line_classes(connection, wave), folder / "line_classes.parquet")
         _write_json(_figures(connection, wave), folder / "figures.json")
-    frame = pq.read_table(paths.bronze_part("lines", wave), partitioning=None)
+    frame = pq.ParquetFile(paths.bronze_part("lines", wave)).read()
     _write_parquet(frame.select(FRAME_COLUMNS.split(", ")).sort_by("line_id"), folder / "lines.parquet")
 
 
@@ -74,18 +80,32 @@ def _line_classes(connection: duckdb.DuckDBPyConnection, wave: str) -> pa.Table:
         "select attempts, connected, line_class from pub_class_outcomes where wave = ?", [wave]
     ).fetchall():
         outcomes.setdefault(attempts, {})[connected] = name
-    classes = connection.sql(
-        "select line_id, attempts, connected, line_class, is_ranked from pub_line_classes where wave = ?"
-        " order by line_id",
-        params=[wave],
-    ).to_arrow_table()
+    counts = connection.execute(
+        "select distinct attempts, connected from pub_line_classes where wave = ? order by all", [wave]
+    ).fetchall()
+    repeats = [class_probabilities(attempts, connected, outcomes[attempts]) for attempts, connected in counts]
     names = sorted({name for by_count in outcomes.values() for name in by_count.values()})
-    counts = list(zip(classes["attempts"].to_pylist(), classes["connected"].to_pylist(), strict=True))
-    repeats = {pair: class_probabilities(*pair, outcomes[pair[0]]) for pair in sorted(set(counts))}
-    for name in names:
-        column = pa.array([repeats[pair].get(name, 0.0) for pair in counts], pa.float64())
-        classes = classes.append_column(f"p_repeat_{name}", column)
-    return classes
+    columns = ", ".join(f"unnest($p{number}) as {_quoted(f'p_repeat_{name}')}" for number, name in enumerate(names))
+    query = f"""
+        select classes.line_id, classes.attempts, classes.connected, classes.line_class, classes.is_ranked,
+            repeats.* exclude (attempts, connected)
+        from pub_line_classes as classes
+        inner join (select unnest($attempts) as attempts, unnest($connected) as connected, {columns}) as repeats
+            using (attempts, connected)
+        where classes.wave = $wave
+        order by classes.line_id
+    """  # noqa: S608  # the method's class names are quoted, all values are bound
+    values = {
+        "wave": wave,
+        "attempts": [attempts for attempts, _ in counts],
+        "connected": [connected for _, connected in counts],
+        **{f"p{number}": [repeat.get(name, 0.0) for repeat in repeats] for number, name in enumerate(names)},
+    }
+    return connection.sql(query, params=values).to_arrow_table()
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _figures(connection: duckdb.DuckDBPyConnection, wave: str) -> list[dict[str, Any]]:
@@ -119,17 +139,6 @@ def _number(centi: int | None, kind: str) -> float | int | None:
     if centi is None:
         return None
     return centi // 100 if kind == "count" else centi / 100
-
-
-def _published_decimals(table: pa.Table) -> pa.Table:
-    for position, field in enumerate(table.schema):
-        if field.name.endswith("_centi"):
-            values = [
-                None if value is None else Decimal(value).scaleb(-2) for value in table.column(position).to_pylist()
-            ]
-            name = field.name.removesuffix("_centi")
-            table = table.set_column(position, name, pa.array(values, pa.decimal128(6, 2)))
-    return table
 
 
 def _write_parquet(table: pa.Table, path: Path) -> None:

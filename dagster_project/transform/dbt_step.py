@@ -49,6 +49,12 @@ class NodeResult:
         return self.status in ("error", "fail", "runtime error")
 
 
+def preload() -> None:
+    """Import what a step needs, while another process has something to do that the step must wait for."""
+    import dbt.cli.main
+    import dbt.task.build  # noqa: F401
+
+
 def project_fingerprint() -> str:
     """Hash of every file of the dbt project and of the versions that interpret it."""
     digest = hashlib.sha256()

@@ -54,7 +54,8 @@ def line_fingerprints(paths: Paths, wave: str) -> dict[str, str]:
     """{line_id: fingerprint of its present input}, from bronze."""
     import pyarrow.parquet as pq
 
-    table = pq.read_table(paths.bronze_part("line_inputs", wave), partitioning=None)
+    # not pq.read_table: its dataset module imports pandas, half a second that nothing here needs
+    table = pq.ParquetFile(paths.bronze_part("line_inputs", wave)).read()
     return dict(zip(table["line_id"].to_pylist(), table["input_fingerprint"].to_pylist(), strict=True))
 
 
@@ -80,19 +81,14 @@ def published_inputs(paths: Paths, wave: str) -> tuple[str, str | None] | None:
 
 def write_scope(paths: Paths, scope: Scope) -> None:
     """Tell the dbt steps what to recompute: the one file that they read it from."""
-    import pyarrow as pa
+    import duckdb
     import pyarrow.parquet as pq
 
-    rows = len(scope.lines)
-    table = pa.table(
-        {
-            "wave": pa.array([scope.wave] * rows, pa.string()),
-            "line_id": pa.array(scope.lines, pa.string()),
-            "is_full": pa.array([scope.is_full] * rows, pa.bool_()),
-        }
-    )
+    query = "select $wave as wave, unnest($lines) as line_id, $is_full as is_full"
+    values = {"wave": scope.wave, "lines": list(scope.lines), "is_full": scope.is_full}
     paths.scope.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, paths.scope)
+    with duckdb.connect() as connection:
+        pq.write_table(connection.sql(query, params=values).to_arrow_table(), paths.scope)
 
 
 def withdraw_stamps(paths: Paths, scope: Scope, step: str) -> None:
