@@ -13,14 +13,12 @@ EVERYTHING = dg.AssetSelection.all()
 annual_wave = dg.define_asset_job(
     "annual_wave",
     selection=EVERYTHING,
-    partitions_def=waves,
     description="年度监测:从原始导出到发布 / the annual wave, from raw exports to the release.",
 )
 
 adhoc_wave = dg.define_asset_job(
     "adhoc_wave",
     selection=EVERYTHING,
-    partitions_def=waves,
     config={"ops": {"scores": {"config": {"lines": []}}}},
     description=(
         "专项监测,或更正后重算个别热线:在 ops.scores.config.lines 填热线编码,留空为全部 / an ad-hoc wave, or some "

@@ -169,7 +169,7 @@ def test_the_tables_are_read_again(good: Paths, tmp_path: Path) -> None:
         require(good, WAVE, (DELIVERED,))
 
 
-def test_quality_is_the_same_bytes_whatever_the_order_of_rows_and_stages(tmp_path: Path) -> None:
+def test_quality_is_the_same_bytes_whatever_the_order_of_rows_stage_by_stage_or_at_once(tmp_path: Path) -> None:
     checks = ("no_coder_dominates", "dates_within_field_period", "line_jumps_within_bound", "lines_classified")
     first = spoilt(tmp_path / "a", *checks)
     write_quality(first, WAVE.id, [evaluate_gate(first, WAVE, stage) for stage in (DELIVERED, PUBLISHABLE)])
@@ -177,10 +177,16 @@ def test_quality_is_the_same_bytes_whatever_the_order_of_rows_and_stages(tmp_pat
     for check in checks:
         SPOILERS[check](world)
     second = on_disk({name: rows[::-1] for name, rows in world.items()}, tmp_path / "b")
-    for stage in (PUBLISHABLE, DELIVERED):
+    for stage in (DELIVERED, PUBLISHABLE):
         write_quality(second, WAVE.id, [evaluate_gate(second, WAVE, stage)])
     assert first.quality(WAVE.id).read_bytes() == second.quality(WAVE.id).read_bytes()
     assert [path.name for path in first.quality(WAVE.id).parent.iterdir()] == [f"{WAVE.id}.json"]
+
+
+def test_verdicts_on_what_stood_before_go_when_an_earlier_stage_is_given_anew(good: Paths) -> None:
+    require(good, WAVE, (DELIVERED, PUBLISHABLE))
+    write_quality(good, WAVE.id, [evaluate_gate(good, WAVE, DELIVERED)])
+    assert list(read_quality(good, WAVE.id)["stages"]) == [DELIVERED]
 
 
 def test_missing_tables_say_what_to_run_first(tmp_path: Path, good: Paths) -> None:

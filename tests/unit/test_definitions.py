@@ -1,0 +1,115 @@
+"""What stands in the asset graph, by name; a change of the graph is a change of this file."""
+
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pytest
+
+from dagster_project.gate.suites import CRITICAL, load_suites
+from dagster_project.launch import DAGSTER_YAML, dagster_instance
+from dagster_project.paths import Paths
+
+BRONZE = {"dial_attempts", "phone_probes", "quarantine", "reference", "web_probes"}
+STAGING = {"stg_answers", "stg_attempts", "stg_phone_probes", "stg_web_probes"}
+SCORES = {
+    "score_l1", "score_l2", "score_l3", "score_line_classes", "score_line_inputs", "score_nodes", "score_observations",
+    "score_scenarios", "score_total", "score_tree",
+}  # fmt: skip
+PUBLISHED = {
+    "pub_aggregates", "pub_class_outcomes", "pub_figures", "pub_line_classes", "pub_line_flags", "pub_line_scores",
+    "pub_measures", "pub_rankings", "pub_waves",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def defs() -> dg.Definitions:
+    from dagster_project.definitions import defs
+
+    return defs
+
+
+def specs(defs: dg.Definitions) -> dict[str, dg.AssetSpec]:
+    return {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+
+
+def test_assets_by_name_and_group(defs: dg.Definitions) -> None:
+    groups: dict[str, set[str]] = {}
+    for name, spec in specs(defs).items():
+        groups.setdefault(str(spec.group_name), set()).add(name.removeprefix("bronze/"))
+    assert groups == {
+        "bronze": BRONZE, "staging": STAGING, "scores": SCORES, "published": PUBLISHED, "release": {"release"},
+    }  # fmt: skip
+
+
+def test_every_asset_has_owner_description_kind_and_the_wave_as_partition(defs: dg.Definitions) -> None:
+    for name, spec in specs(defs).items():
+        assert spec.owners, name
+        assert spec.description, name
+        assert spec.kinds, name
+        assert isinstance(spec.partitions_def, dg.DynamicPartitionsDefinition), name
+
+
+def test_tables_show_their_columns(defs: dg.Definitions) -> None:
+    for name, spec in specs(defs).items():
+        if name.startswith(("pub_", "score_")) and name != "score_tree":
+            schema = spec.metadata["dagster/column_schema"]
+            assert all(column.description for column in schema.columns), name
+
+
+def test_every_expectation_is_a_check_and_every_critical_one_blocks(defs: dg.Definitions) -> None:
+    checks = {
+        spec.name: spec
+        for each in defs.asset_checks or []
+        for spec in each.check_specs  # type: ignore[union-attr]  # only our own two definitions are in the list
+    }
+    expectations = {each.check: each for suite in load_suites() for each in suite.expectations}
+    assert set(checks) == set(expectations)
+    for name, spec in checks.items():
+        assert spec.blocking == (expectations[name].severity == CRITICAL), name
+
+
+def test_jobs_hold_everything_and_run_in_one_process(defs: dg.Definitions) -> None:
+    everything = {*STAGING, *SCORES, *PUBLISHED, "release", *(f"bronze/{name}" for name in BRONZE)}
+    for name in ("annual_wave", "adhoc_wave"):
+        job = defs.resolve_job_def(name)
+        assert {key.to_user_string() for key in job.asset_layer.selected_asset_keys} == everything
+        assert job.executor_def.name == "in_process"
+
+
+def test_the_annual_schedule_adds_its_partition_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dagster_project.jobs import every_july
+
+    (tmp_path / "raw/2031").mkdir(parents=True)
+    (tmp_path / "raw/2031/wave.yml").write_text("wave: '2031'\n")
+    monkeypatch.setenv("HOTLINE_RAW", str(tmp_path / "raw"))
+    with dagster_instance(Paths(raw=tmp_path, home=tmp_path / "data")) as instance:
+        for year, expected in ((2031, ["2031"]), (2032, [])):
+            moment = datetime(year, 7, 1, 6, tzinfo=ZoneInfo("Asia/Shanghai"))
+            with dg.build_schedule_context(instance=instance, scheduled_execution_time=moment) as context:
+                data = every_july.evaluate_tick(context)
+            assert [request.partition_key for request in data.run_requests or []] == expected
+        assert instance.get_dynamic_partitions("waves") == ["2031"]
+
+
+def test_loading_definitions_imports_nothing_that_is_not_needed_for_them() -> None:
+    code = (
+        "import sys; import dagster_project.definitions; "
+        "heavy = {'great_expectations', 'pandas', 'xlsxwriter', 'python_calamine', 'openpyxl'}; "
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_instance_of_an_installation_sends_nothing_and_keeps_its_history(tmp_path: Path) -> None:
+    paths = Paths(raw=tmp_path, home=tmp_path / "data")
+    with dagster_instance(paths) as instance:
+        assert instance.telemetry_enabled is False
+        instance.add_dynamic_partitions("waves", ["2023"])
+    with dagster_instance(paths) as instance:
+        assert instance.get_dynamic_partitions("waves") == ["2023"]
+    assert (paths.dagster_home / "dagster.yaml").read_text() == DAGSTER_YAML
