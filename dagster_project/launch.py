@@ -29,6 +29,8 @@ DAGSTER_YAML = """\
 # Written by the pipeline; runs, events and schedules of this installation are kept beside it.
 telemetry:
   enabled: false
+nux:
+  enabled: false # no sign-up form
 python_logs:
   managed_python_loggers: [hotline]
   python_log_level: INFO

@@ -80,7 +80,9 @@ def test_jobs_hold_everything_and_run_in_one_process(defs: dg.Definitions) -> No
         assert job.executor_def.name == "in_process"
 
 
-def test_the_annual_schedule_adds_its_partition_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_annual_schedule_adds_its_partition_first(
+    defs: dg.Definitions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from dagster_project.jobs import every_july
 
     (tmp_path / "raw/2031").mkdir(parents=True)
@@ -89,7 +91,8 @@ def test_the_annual_schedule_adds_its_partition_first(tmp_path: Path, monkeypatc
     with dagster_instance(Paths(raw=tmp_path, home=tmp_path / "data")) as instance:
         for year, expected in ((2031, ["2031"]), (2032, [])):
             moment = datetime(year, 7, 1, 6, tzinfo=ZoneInfo("Asia/Shanghai"))
-            with dg.build_schedule_context(instance=instance, scheduled_execution_time=moment) as context:
+            repository = defs.get_repository_def()
+            with dg.build_schedule_context(instance, moment, repository_def=repository) as context:
                 data = every_july.evaluate_tick(context)
             assert [request.partition_key for request in data.run_requests or []] == expected
         assert instance.get_dynamic_partitions("waves") == ["2031"]
