@@ -38,6 +38,8 @@ HEADLINES = (
     "smart.voice_lines",
 )  # fmt: skip
 
+UNITS = {"point": "分", "percent": "%", "count": "条"}
+
 _options = {"debug": False}
 
 WaveOption = Annotated[
@@ -90,6 +92,7 @@ def run(wave: WaveOption = None, line: LineOption = None, as_json: JsonOption = 
             "path": str(outcome.release),
             "seconds": round(outcome.seconds, 2),
             "run_id": outcome.run_id,
+            "synthetic": outcome.is_synthetic,
             "figures": _headlines(outcome.release),
         }
         for outcome in outcomes
@@ -221,20 +224,22 @@ def _show_progress(level: int) -> None:
 def _headlines(release: Path) -> dict[str, Any]:
     figures = json.loads((release / "figures.json").read_text(encoding="utf-8"))
     return {
-        figure["id"]: {"label": figure["label"], "value": figure["value"], "change": figure["change"]}
+        figure["id"]: {name: figure[name] for name in ("label", "unit", "value", "change")}
         for figure in figures
         if figure["id"] in HEADLINES
     }
 
 
 def _outcome_text(result: dict[str, Any]) -> str:
+    mark = "  模拟数据 / simulated data" if result["synthetic"] else ""
     lines = [
-        f"{result['wave']}  发布 / release {result['release']}  ({result['seconds']:.1f} s)",
+        f"{result['wave']}{mark}",
+        f"  发布 / release  {result['release']}  ({result['seconds']:.1f} s)",
         f"  {result['path']}",
     ]
     for figure in result["figures"].values():
-        change = "" if figure["change"] is None else f"  ({figure['change']:+})"
-        lines.append(f"  {figure['label']}  {figure['value']}{change}")
+        change = "" if figure["change"] is None else f"  {figure['change']:+}"
+        lines.append(f"  {figure['label']}  {figure['value']} {UNITS[figure['unit']]}{change}")
     return "\n".join(lines)
 
 

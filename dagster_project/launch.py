@@ -60,6 +60,7 @@ class RunOutcome:
     """One finished run: the release that is current now, and the seconds from start to end."""
 
     wave: str
+    is_synthetic: bool
     run_id: str
     release: Path
     seconds: float
@@ -94,7 +95,7 @@ def run_wave(paths: Paths, wave_id: str, lines: tuple[str, ...] = (), job_name: 
     folder = current_release(paths.current(wave_id))
     if folder is None:
         raise HotlineError(f"{wave_id}:运行结束但没有发布 / the run ended without a release")
-    return RunOutcome(wave_id, result.run_id, folder, time.perf_counter() - started)
+    return RunOutcome(wave_id, wave.is_synthetic, result.run_id, folder, time.perf_counter() - started)
 
 
 def run_waves(paths: Paths, wave_ids: tuple[str, ...], lines: tuple[str, ...]) -> list[RunOutcome]:
