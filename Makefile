@@ -26,7 +26,7 @@ run: $(READY) ## 模拟缺失的演示数据,运行各监测期并发布 / simul
 	$(BIN)/hotline run
 
 test: $(READY) lint ## 静态检查与全部测试 / static checks and every test
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 lint: $(READY) ## ruff, mypy, sqlfluff
 	$(BIN)/ruff check .

@@ -1,10 +1,13 @@
 """A published installation of the demonstration waves, made once; tests change copies of it."""
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,23 +80,38 @@ def copied(published: Installation, root: Path) -> Installation:
     return Installation(root)
 
 
+@contextmanager
+def made_once(tmp_path_factory: pytest.TempPathFactory, name: str) -> Iterator[tuple[Path, bool]]:
+    """(folder shared by the parallel test processes, whether it is this one's to fill)."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    with (base / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = base / f"{name}.done"
+        yield base / name, not done.exists()
+        done.touch()
+
+
 @pytest.fixture(scope="session")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The repository's declarations with freshly simulated exports of both waves."""
-    root = tmp_path_factory.mktemp("raw")
-    declarations = shutil.ignore_patterns("*.xlsx", "phone_*.csv", "dial_*.csv", "web_*.csv")
-    shutil.copytree(PROJECT / "raw", root / "raw", ignore=declarations)
-    result = Installation(root).hotline("simulate")
-    assert result.code == 0, result.err
+    with made_once(tmp_path_factory, "simulated") as (root, is_ours):
+        if is_ours:
+            exports = shutil.ignore_patterns("*.xlsx", "phone_*.csv", "dial_*.csv", "web_*.csv")
+            shutil.copytree(PROJECT / "raw", root / "raw", ignore=exports)
+            result = Installation(root).hotline("simulate")
+            assert result.code == 0, result.err
     return root / "raw"
 
 
 @pytest.fixture(scope="session")
 def published(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
     """Both waves run and published by the command line."""
-    installation = fresh(tmp_path_factory.mktemp("published"), raw)
-    installation.run()
-    return installation
+    with made_once(tmp_path_factory, "published") as (root, is_ours):
+        if is_ours:
+            fresh(root, raw).run()
+    return Installation(root)
 
 
 @pytest.fixture
