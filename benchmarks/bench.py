@@ -16,6 +16,7 @@ import csv
 import json
 import os
 import platform
+import resource
 import shutil
 import statistics
 import subprocess
@@ -261,13 +262,33 @@ def machine() -> dict[str, Any]:
     }
 
 
+def busy_elsewhere_s() -> float | None:
+    """Processor seconds that others have used since the machine's start; None where the system does not tell."""
+    stat = Path("/proc/stat")
+    if not stat.exists():
+        return None
+    # user, nice, system, idle, iowait, irq, softirq, steal
+    ticks = [int(count) for count in stat.read_text(encoding="ascii").splitlines()[0].split()[1:9]]
+    used = (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
+    own = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return used - sum(usage.ru_utime + usage.ru_stime for usage in own)
+
+
+def busy_elsewhere_pct(before_s: float | None, after_s: float | None, elapsed_s: float) -> float | None:
+    """Share of the machine that others used meanwhile: the times are as good as this is small."""
+    if before_s is None or after_s is None:
+        return None
+    return round(100 * (after_s - before_s) / (elapsed_s * (os.cpu_count() or 1)), 1)
+
+
 def benchmark(repeat: int) -> dict[str, Any]:
     """The whole report. Raises BenchmarkFailed where a command fails or bytecode is not compiled."""
     with tempfile.TemporaryDirectory(prefix="hotline-bench-") as folder:
         bench = Bench(Path(folder))
-        load_before = os.getloadavg()[0]
         first = prepare(bench)
+        started, busy_before = time.perf_counter(), busy_elsewhere_s()
         measured = time_all(bench, repeat)
+        busy_pct = busy_elsewhere_pct(busy_before, busy_elsewhere_s(), time.perf_counter() - started)
         n_uncompiled = modules_without_bytecode(bench)
         if n_uncompiled:
             raise BenchmarkFailed(
@@ -287,7 +308,7 @@ def benchmark(repeat: int) -> dict[str, Any]:
             },
             "first_run_of_both_waves": {name: round(value, 3) for name, value in vars(first).items()},
             "agreement": agreement(bench),
-            "machine": {**machine(), "load_before": round(load_before, 2), "modules_without_bytecode": n_uncompiled},
+            "machine": {**machine(), "busy_elsewhere_pct": busy_pct},
         }
 
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import great_expectations as gx
@@ -133,7 +134,12 @@ def _refuse(suite_name: str, zh: str, en: str, checks: list[str]) -> None:
 
 
 def _batch(table: pa.Table) -> Any:
-    """The table as a batch of a context of its own: in memory, silent, sending nothing."""
+    return _any_table().get_batch({"dataframe": table.to_pandas()})
+
+
+@cache
+def _any_table() -> Any:
+    """What a table is to Great Expectations: a frame in a context in memory, silent, sending nothing."""
     config = DataContextConfig(
         store_backend_defaults=InMemoryStoreBackendDefaults(),
         analytics_enabled=False,
@@ -141,7 +147,7 @@ def _batch(table: pa.Table) -> Any:
     )
     context = gx.get_context(mode="ephemeral", project_config=config)
     asset = context.data_sources.add_pandas("gate").add_dataframe_asset("table")
-    return asset.add_batch_definition_whole_dataframe("table").get_batch({"dataframe": table.to_pandas()})
+    return asset.add_batch_definition_whole_dataframe("table")
 
 
 def _exceptions(info: dict[str, Any]) -> list[str]:
