@@ -121,12 +121,13 @@ def simulate(
 ) -> None:
     """生成模拟导出,缺省只补缺失者 / simulate exports of synthetic waves; default: those that lack them."""
     from dagster_project.ingest.wave import load_wave
-    from dagster_project.launch import synthetic_waves_without_exports
+    from dagster_project.launch import synthetic_waves
     from dagster_project.simulate import simulate_wave
 
     installation = paths()
     written: list[Path] = []
-    for wave_id in wave or synthetic_waves_without_exports(installation):
+    missing = synthetic_waves(installation, lacking_exports=out is None)
+    for wave_id in wave or missing:
         written += simulate_wave(
             installation,
             load_wave(installation, wave_id),

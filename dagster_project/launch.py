@@ -110,10 +110,10 @@ def run_waves(paths: Paths, wave_ids: tuple[str, ...], lines: tuple[str, ...]) -
     return [run_wave(paths, wave_id, lines) for wave_id in ordered]
 
 
-def synthetic_waves_without_exports(paths: Paths) -> list[str]:
-    """Waves that may be simulated and have no export yet."""
+def synthetic_waves(paths: Paths, lacking_exports: bool) -> list[str]:
+    """Waves that may be simulated, each after its baseline; only those without exports where asked."""
     waves = [load_wave(paths, wave_id) for wave_id in waves_in_order(paths)]
-    return [wave.id for wave in waves if wave.is_synthetic and not export_files(paths, wave)]
+    return [wave.id for wave in waves if wave.is_synthetic and not (lacking_exports and export_files(paths, wave))]
 
 
 def prepare_ui(paths: Paths, port: int) -> list[str]:

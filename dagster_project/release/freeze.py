@@ -16,6 +16,8 @@ from dagster_project.release.identity import Identity, code_version, declaration
 from dagster_project.release.tables import write_tables
 from dagster_project.transform.scope import inputs_digest, published_inputs
 
+SYNTHETIC_NOTE = "模拟数据"
+
 logger = logging.getLogger("hotline")
 
 
@@ -29,7 +31,7 @@ def freeze(paths: Paths, wave: Wave) -> Path:
     identity = identify(paths, wave)
     releases = paths.releases(wave.id)
     staged = new_staging_folder(releases, identity.release)
-    write_tables(paths, wave.id, staged)
+    write_tables(paths, wave.id, staged, note=SYNTHETIC_NOTE if wave.is_synthetic else "")
     shutil.copytree(paths.method(wave.method), staged / "method")
     shutil.copyfile(paths.quality(wave.id), staged / "quality.json")
     _write_manifest(paths, wave, identity, staged)

@@ -24,6 +24,10 @@ def _decimal(name: str) -> str:
     return f"cast(cast({name}_centi as decimal(6, 0)) * 0.01 as decimal(6, 2)) as {name}"
 
 
+EFFECTIVE_WEIGHT = (
+    "cast(cast(effective_weight_nano as decimal(10, 0)) * 0.000000001 as decimal(10, 9)) as effective_weight"
+)
+
 # file name -> (table, columns, order)
 TABLES = {
     "observations": (
@@ -34,7 +38,7 @@ TABLES = {
     "line_scores": (
         "pub_line_scores",
         f"line_id, channel, level, node_code, score_nano, {_decimal('published')}, {_decimal('change')},"
-        " effective_weight_nano, na_reason",
+        f" {EFFECTIVE_WEIGHT}, na_reason",
         "line_id, channel, level, node_code",
     ),
     "rankings": (
@@ -58,8 +62,11 @@ TABLES = {
 FRAME_COLUMNS = "line_id, city, short_name, division_code, province_code, province, level, tier, tier_basis, rank_group"
 
 
-def write_tables(paths: Paths, wave: str, folder: Path) -> None:
-    """Write every data file of the release of `wave` into `folder`."""
+def write_tables(paths: Paths, wave: str, folder: Path, note: str) -> None:
+    """Write every data file of the release of `wave` into `folder`.
+
+    `note` stands in every row of the CSV: a file that travels alone must say what it is.
+    """
     with duckdb.connect(str(paths.warehouse), read_only=True) as connection:
         for name, (table, columns, order) in TABLES.items():
             # identifiers come from the constant above, the wave is bound
@@ -67,7 +74,7 @@ def write_tables(paths: Paths, wave: str, folder: Path) -> None:
             content = connection.sql(query, params={"wave": wave}).to_arrow_table()
             _write_parquet(content, folder / f"{name}.parquet")
             if name == "rankings":
-                _write_csv(content, folder / "rankings.csv")
+                _write_csv(content, folder / "rankings.csv", note)
         _write_parquet(_line_classes(connection, wave), folder / "line_classes.parquet")
         _write_json(_figures(connection, wave), folder / "figures.json")
     frame = pq.ParquetFile(paths.bronze_part("lines", wave)).read()
@@ -145,13 +152,13 @@ def _write_parquet(table: pa.Table, path: Path) -> None:
     pq.write_table(table.replace_schema_metadata(None), path, compression="zstd", write_page_index=False)
 
 
-def _write_csv(table: pa.Table, path: Path) -> None:
+def _write_csv(table: pa.Table, path: Path, note: str) -> None:
     # The byte order mark lets Excel open Chinese text as it is.
     with path.open("w", encoding="utf-8-sig", newline="") as handle:
         writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(table.column_names)
-        columns = [column.to_pylist() for column in table.columns]
-        writer.writerows(["" if value is None else _text(value) for value in row] for row in zip(*columns, strict=True))
+        writer.writerow([*table.column_names, "note"])
+        rows = zip(*(column.to_pylist() for column in table.columns), strict=True)
+        writer.writerows(["" if value is None else _text(value) for value in (*row, note)] for row in rows)
 
 
 def _text(value: Any) -> str:

@@ -75,6 +75,24 @@ def test_rows_are_all_accounted_for(published: Installation) -> None:
         assert file["n_read"] > 0
 
 
+def test_effective_weights_sum_to_one_and_give_the_total(published: Installation) -> None:
+    rows = pq.read_table(
+        published.paths.current("2023") / "line_scores.parquet", filters=[("channel", "=", "all")]
+    ).to_pylist()
+    totals = {row["line_id"]: row["score_nano"] for row in rows if row["level"] == 0}
+    for line, total in totals.items():
+        leaves = [row for row in rows if row["line_id"] == line and row["level"] == 3 and row["effective_weight"]]
+        assert abs(sum(row["effective_weight"] for row in leaves) - 1) <= Decimal("27e-9")
+        assert abs(sum(row["effective_weight"] * row["score_nano"] for row in leaves) - total) <= 100 * 27
+
+
+def test_a_table_that_travels_alone_says_that_it_is_simulated(published: Installation) -> None:
+    with (published.paths.current("2023") / "rankings.csv").open(encoding="utf-8-sig", newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    assert len(rows) == 31 + 349 - 4
+    assert {row["note"] for row in rows} == {"模拟数据"}
+
+
 def test_figures_carry_unit_numerator_and_change(published: Installation) -> None:
     figures = {figure["id"]: figure for figure in read_json(published, "2023", "figures.json")}
     for figure in figures.values():
