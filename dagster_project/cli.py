@@ -218,6 +218,7 @@ def _show_progress(level: int) -> None:
     handler.format = line  # type: ignore[method-assign]  # a formatter can not know when the command began
     logger = logging.getLogger("hotline")
     logger.handlers = [handler]
+    handler.setLevel(level)  # Dagster sets the logger's own level during a run
     logger.setLevel(level)
     logger.propagate = False
 

@@ -196,6 +196,12 @@ def test_doctor_finds_nothing_wrong(copy: Installation) -> None:
     assert len(result.json) >= 6
 
 
+def test_quiet_is_quiet(copy: Installation) -> None:
+    result = copy.hotline("--quiet", "run", "--wave", "2022", "--json")
+    assert (result.code, result.err) == (0, "")
+    assert result.json[0]["wave"] == "2022"
+
+
 def test_help_names_every_command(published: Installation) -> None:
     text = published.hotline("--help").out
     for command in ("check", "run", "status", "simulate", "ui", "doctor"):
