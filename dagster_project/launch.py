@@ -66,7 +66,7 @@ class RunOutcome:
     seconds: float
 
 
-def run_wave(paths: Paths, wave_id: str, lines: tuple[str, ...] = (), job_name: str | None = None) -> RunOutcome:
+def run_wave(paths: Paths, wave_id: str, lines: tuple[str, ...] = ()) -> RunOutcome:
     """Run every step of a wave; `lines` limits what is scored anew (empty: all).
 
     Raises the failure that stopped the run: InputRejected, GateFailed, Busy, NotReconciled, UsageError.
@@ -81,7 +81,7 @@ def run_wave(paths: Paths, wave_id: str, lines: tuple[str, ...] = (), job_name: 
 
         with dagster_instance(paths) as instance:
             instance.add_dynamic_partitions("waves", [wave_id])
-            job = defs.resolve_job_def(job_name or f"{wave.kind}_wave")
+            job = defs.resolve_job_def(f"{wave.kind}_wave")
             logging.getLogger("hotline").info("%s:开始 / started", wave_id)
             with _our_failures():
                 result = job.execute_in_process(

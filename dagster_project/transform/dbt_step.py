@@ -35,7 +35,6 @@ class NodeResult:
     of a failed test, of which `failing_rows` holds the first.
     """
 
-    unique_id: str
     resource_type: str
     name: str
     status: str
@@ -134,7 +133,6 @@ def _node_result(paths: Paths, result: Any) -> NodeResult:
     node = result.node
     failed_test = str(result.status) == "fail" and node.resource_type == "test"
     return NodeResult(
-        unique_id=node.unique_id,
         resource_type=str(node.resource_type),
         name=node.name,
         status=str(result.status),
