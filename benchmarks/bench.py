@@ -86,7 +86,7 @@ class Measured:
 
     wall_s: float
     cpu_s: float
-    peak_rss_mb: float
+    peak_rss_mib: float
 
 
 # What is timed ---------------------------------------------------------------
@@ -167,14 +167,14 @@ def measure(command: list[str], bench: Bench) -> Measured:
             said.seek(0)
             text = said.read().decode(errors="replace")
             raise BenchmarkFailed(f"{name_of(command)} ended with {process.returncode}:\n{text[-4000:]}")
-    return Measured(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / peak_rss_per_mb())
+    return Measured(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / rss_units_per_mib())
 
 
 def name_of(command: list[str]) -> str:
     return " ".join([Path(command[0]).name, *command[1:]])
 
 
-def peak_rss_per_mb() -> int:
+def rss_units_per_mib() -> int:
     """Linux counts in KiB, macOS in bytes."""
     return 2**20 if sys.platform == "darwin" else 2**10
 
@@ -216,7 +216,7 @@ def summary(measured: list[Measured]) -> dict[str, dict[str, float]]:
             "min": round(min(values), 3),
             "max": round(max(values), 3),
         }
-        for name in ("wall_s", "cpu_s", "peak_rss_mb")
+        for name in ("wall_s", "cpu_s", "peak_rss_mib")
         for values in [[getattr(each, name) for each in measured]]
     }
 
@@ -255,7 +255,7 @@ def machine() -> dict[str, Any]:
     return {
         "cpu_count": os.cpu_count(),
         "cpus_usable": usable,
-        "memory_gb": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
+        "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
