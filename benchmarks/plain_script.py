@@ -245,9 +245,9 @@ def line_classes(attempts: pd.DataFrame, method: dict[str, Any], lines: pd.DataF
 
 
 def published(scores: pd.Series) -> pd.Series:
-    """Half up to 2 decimals of the value first rounded half up to 6."""
-    micro = np.floor(scores * 1e6 + 0.5)
-    return np.floor(micro / 1e4 + 0.5) / 100
+    """Half up to 2 decimals of the value first rounded half up to 8."""
+    fine = np.floor(scores * 1e8 + 0.5)
+    return np.floor(fine / 1e6 + 0.5) / 100
 
 
 def rankings(scored: pd.DataFrame, method: dict[str, Any]) -> dict[str, list[dict]]:

@@ -361,8 +361,8 @@ def rank(units: list[tuple[str, float, bool]]) -> list[dict[str, Any]]:
 
 
 def published(scores: np.ndarray) -> np.ndarray:
-    """Half up to 2 decimals of the value first rounded half up to 6."""
-    return np.floor(np.floor(scores * 1e6 + 0.5) / 1e4 + 0.5) / 100
+    """Half up to 2 decimals of the value first rounded half up to 8."""
+    return np.floor(np.floor(scores * 1e8 + 0.5) / 1e6 + 0.5) / 100
 
 
 def mean(scores: np.ndarray) -> float:

@@ -1,0 +1,34 @@
+"""The two scripts that `make bench` times score the wave too: they and the release must agree."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from dagster_project.paths import PROJECT
+from tests.integration.conftest import Installation
+
+
+def test_the_scripts_and_the_release_agree(published: Installation, tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "HOTLINE_RAW": str(published.paths.raw),
+        "HOTLINE_HOME": str(published.paths.home),
+    }
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", *arguments],
+            cwd=PROJECT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    outputs = [tmp_path / "plain.json", tmp_path / "vectorised.json"]
+    for script, output in zip(("plain_script", "vectorised_script"), outputs, strict=True):
+        done = run(f"benchmarks.{script}", "2023", str(output))
+        assert done.returncode == 0, done.stderr
+    compared = run("benchmarks.agreement", str(published.paths.current("2023")), *map(str, outputs))
+    assert compared.returncode == 0, compared.stdout + compared.stderr
