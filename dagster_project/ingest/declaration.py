@@ -26,7 +26,7 @@ _KINDS: dict[type, tuple[str, str]] = {
 }
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the C loader where libyaml is there, the same class in Python elsewhere
     """Safe YAML in which a key may stand only once; parsed by libyaml where it is there."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
