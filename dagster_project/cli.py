@@ -258,9 +258,10 @@ def _report_text(report: Any) -> str:
 
 def _status_text(each: dict[str, Any]) -> str:
     release = each["release"] or "未发布 / not published"
+    stale = "尚未采集 / not ingested yet" if each["n_stale_lines"] is None else each["n_stale_lines"]
     return (
         f"{each['wave']}  {each['label']}\n"
-        f"  导出 / exports: {each['n_exports']}  得分过期热线 / stale lines: {each['n_stale_lines']}\n"
+        f"  导出 / exports: {each['n_exports']}  得分过期热线 / stale lines: {stale}\n"
         f"  当前发布 / current release: {release}"
     )
 
