@@ -33,11 +33,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-HEADLINES = (
-    "total.score", "phone.score", "web.score", "class.hot", "class.warm", "class.cold", "class.dead",
-    "smart.voice_lines",
-)  # fmt: skip
-
 UNITS = {"point": "分", "percent": "%", "count": "条"}
 
 _options = {"debug": False}
@@ -83,6 +78,7 @@ def check(wave: WaveOption = None, as_json: JsonOption = False) -> None:
 def run(wave: WaveOption = None, line: LineOption = None, as_json: JsonOption = False) -> None:
     """运行监测期:采集、评分、质量门、发布 / ingest, score, gate and publish waves, each after its baseline."""
     from dagster_project.launch import run_waves
+    from dagster_project.release.folder import headlines
 
     outcomes = run_waves(paths(), tuple(wave or ()), tuple(line or ()))
     results = [
@@ -93,7 +89,7 @@ def run(wave: WaveOption = None, line: LineOption = None, as_json: JsonOption = 
             "seconds": round(outcome.seconds, 2),
             "run_id": outcome.run_id,
             "synthetic": outcome.is_synthetic,
-            "figures": _headlines(outcome.release),
+            "figures": headlines(outcome.release),
         }
         for outcome in outcomes
     ]
@@ -221,15 +217,6 @@ def _show_progress(level: int) -> None:
     handler.setLevel(level)  # Dagster sets the logger's own level during a run
     logger.setLevel(level)
     logger.propagate = False
-
-
-def _headlines(release: Path) -> dict[str, Any]:
-    figures = json.loads((release / "figures.json").read_text(encoding="utf-8"))
-    return {
-        figure["id"]: {name: figure[name] for name in ("label", "unit", "value", "change")}
-        for figure in figures
-        if figure["id"] in HEADLINES
-    }
 
 
 def _outcome_text(result: dict[str, Any]) -> str:

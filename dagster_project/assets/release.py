@@ -7,7 +7,7 @@ import dagster as dg
 from dagster_project.gate.verdicts import DELIVERED, PUBLISHABLE, require
 from dagster_project.ingest.wave import load_wave
 from dagster_project.partitions import waves
-from dagster_project.release.folder import MANIFEST
+from dagster_project.release.folder import MANIFEST, headlines
 from dagster_project.release.freeze import freeze
 from dagster_project.resources import Installation
 
@@ -15,7 +15,6 @@ PUBLISHED_TABLES = [
     "pub_waves", "pub_line_scores", "pub_line_classes", "pub_class_outcomes", "pub_line_flags", "pub_aggregates",
     "pub_rankings", "pub_figures", "score_observations", "score_scenarios",
 ]  # fmt: skip
-HEADLINES = ("total.score", "phone.score", "web.score", "class.hot", "class.warm", "class.cold", "class.dead")
 
 
 @dg.asset(
@@ -32,12 +31,11 @@ def release(context: dg.AssetExecutionContext, installation: Installation) -> dg
     require(paths, wave, (DELIVERED, PUBLISHABLE))
     folder = freeze(paths, wave)
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    figures = {figure["id"]: figure["value"] for figure in json.loads((folder / "figures.json").read_text("utf-8"))}
     return dg.MaterializeResult(
         metadata={
             "release": folder.name,
             "path": dg.MetadataValue.path(folder),
             "files": dg.MetadataValue.json(manifest["files"]),
-            **{name: figures[name] for name in HEADLINES if figures.get(name) is not None},
+            **{name: each["value"] for name, each in headlines(folder).items() if each["value"] is not None},
         }
     )

@@ -5,12 +5,12 @@ Does not belong here: Dagster (`checks.py`).
 """
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dagster_project.errors import GateFailed, InputRejected
+from dagster_project.files import replace_files
 from dagster_project.gate.suites import (
     CRITICAL,
     DELIVERED,
@@ -121,13 +121,8 @@ def write_quality(paths: Paths, wave_id: str, results: Iterable[GateResult]) -> 
         "stages": {stage: stages[stage] for stage in STAGES if stage in stages},
         "counts": {"n_checks": len(verdicts), "n_failed": _failed_by_severity(verdicts)},
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    written = path.with_name(f".{path.name}.{os.getpid()}")
-    with written.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(quality, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    written.replace(path)
+    text = json.dumps(quality, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    replace_files({path: text.encode()})
 
 
 def read_quality(paths: Paths, wave_id: str) -> dict[str, Any]:

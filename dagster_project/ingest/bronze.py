@@ -6,17 +6,16 @@ Does not belong here: how files are read or rows judged.
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dagster_project.errors import InputRejected, NotReconciled
+from dagster_project.files import replace_files, sha256_of
 from dagster_project.ingest.faults import FileRejected, reject
 from dagster_project.ingest.fingerprint import input_fingerprint, line_inputs
 from dagster_project.ingest.profile import Profile, load_profile
@@ -108,7 +107,7 @@ def ingest_wave(paths: Paths, wave: Wave, progress: Progress = lambda _: None) -
         return replace(former, is_cached=True)
     tables, report = _read(paths, wave, delivered, fingerprint, progress)
     report = replace(report, outputs=write_tables(paths, wave.id, tables))
-    _replace_files({paths.ingest_report(wave.id): report.to_json().encode()})
+    replace_files({paths.ingest_report(wave.id): report.to_json().encode()})
     return report
 
 
@@ -121,7 +120,7 @@ def check_wave(paths: Paths, wave: Wave, progress: Progress = lambda _: None) ->
 def write_tables(paths: Paths, wave: str, tables: dict[str, pa.Table]) -> dict[str, str]:
     """Replace bronze files of a wave, all or none; returns the sha256 of each, by table."""
     contents = {name: _parquet(table) for name, table in tables.items()}
-    _replace_files({paths.bronze_part(name, wave): content for name, content in contents.items()})
+    replace_files({paths.bronze_part(name, wave): content for name, content in contents.items()})
     return {name: hashlib.sha256(content).hexdigest() for name, content in sorted(contents.items())}
 
 
@@ -272,7 +271,7 @@ def _standing_report(paths: Paths, wave: Wave, fingerprint: str) -> IngestReport
         return None
     for table, sha256 in report.outputs.items():
         part = paths.bronze_part(table, wave.id)
-        if not part.is_file() or hashlib.sha256(part.read_bytes()).hexdigest() != sha256:
+        if not part.is_file() or sha256_of(part) != sha256:
             return None
     return report
 
@@ -283,25 +282,3 @@ def _parquet(table: pa.Table) -> bytes:
     pq.write_table(table, sink, compression="zstd", row_group_size=20_000)
     content: bytes = sink.getvalue().to_pybytes()
     return content
-
-
-def _replace_files(contents: dict[Path, bytes]) -> None:
-    """Write all beside their targets, then rename all: a failure while writing changes nothing."""
-    staged = {}
-    try:
-        for target, content in contents.items():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            staged[target] = target.with_name(f".{target.name}.new")
-            with staged[target].open("wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-        for target, temporary in staged.items():
-            temporary.replace(target)
-    finally:
-        for temporary in staged.values():
-            temporary.unlink(missing_ok=True)
-    for folder in {target.parent for target in contents}:
-        descriptor = os.open(folder, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)

@@ -5,7 +5,6 @@ Belongs here: what goes into a fingerprint. Does not belong here: what is done w
 
 import hashlib
 import json
-from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dagster_project import schema
+from dagster_project.files import files_digest
 from dagster_project.ingest.read import Delivered
 from dagster_project.ingest.wave import Wave
 from dagster_project.paths import DBT_PROJECT, Paths
@@ -44,16 +44,6 @@ def scoring_digest(project: Path = DBT_PROJECT) -> str:
     """The code that scores: dbt's models and macros."""
     files = [path for folder in ("models", "macros") for path in (project / folder).rglob("*") if path.is_file()]
     return files_digest([project / "dbt_project.yml", *files], root=project)
-
-
-def files_digest(files: Iterable[Path], root: Path | None = None) -> str:
-    """SHA-256 over names (below `root`, or bare) and contents."""
-    digest = hashlib.sha256()
-    for name, path in sorted((path.relative_to(root).as_posix() if root else path.name, path) for path in files):
-        content = path.read_bytes()
-        digest.update(f"{name}\0{len(content)}\0".encode())
-        digest.update(content)
-    return digest.hexdigest()
 
 
 def line_inputs(paths: Paths, wave: Wave, tables: dict[str, pa.Table]) -> pa.Table:

@@ -4,19 +4,21 @@ A folder is built beside its final name, flushed to disk, renamed; `current` is 
 is replaced in one step. A crash at any moment leaves what stood before.
 """
 
-import hashlib
 import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 from dagster_project.errors import HotlineError, NotReconciled
+from dagster_project.files import flush_folder, sha256_of
 
 MANIFEST = "manifest.json"
-
-
-def sha256_of(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+# What a run tells of its release, on the command line and in the UI.
+HEADLINES = (
+    "total.score", "phone.score", "web.score", "class.hot", "class.warm", "class.cold", "class.dead",
+    "smart.voice_lines",
+)  # fmt: skip
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
@@ -38,7 +40,7 @@ def publish(staged: Path, releases: Path, release: str) -> Path:
     else:
         _flush(staged)
         staged.rename(target)
-        _flush_folder(releases)
+        flush_folder(releases)
     _switch(releases, release)
     return target
 
@@ -63,12 +65,22 @@ def current_release(current: Path) -> Path | None:
     return target
 
 
+def headlines(folder: Path) -> dict[str, dict[str, Any]]:
+    """{figure id: label, unit, value, change} of a release's headline figures."""
+    figures = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
+    return {
+        figure["id"]: {name: figure[name] for name in ("label", "unit", "value", "change")}
+        for figure in figures
+        if figure["id"] in HEADLINES
+    }
+
+
 def _switch(releases: Path, release: str) -> None:
     link = releases / ".current-next"
     link.unlink(missing_ok=True)
     link.symlink_to(release, target_is_directory=True)
     link.replace(releases / "current")
-    _flush_folder(releases)
+    flush_folder(releases)
 
 
 def _require_equal(staged: Path, target: Path) -> None:
@@ -91,13 +103,5 @@ def _flush(folder: Path) -> None:
             with path.open("rb") as handle:
                 os.fsync(handle.fileno())
         else:
-            _flush_folder(path)
-    _flush_folder(folder)
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            flush_folder(path)
+    flush_folder(folder)

@@ -28,21 +28,21 @@ def freeze(paths: Paths, wave: Wave) -> Path:
     published tables were not made from the bronze and baseline that stand now.
     """
     _require_of_one_piece(paths, wave)
-    identity = identify(paths, wave)
+    report = IngestReport.from_json(paths.ingest_report(wave.id).read_text(encoding="utf-8"))
+    identity = identify(paths, wave, report)
     releases = paths.releases(wave.id)
     staged = new_staging_folder(releases, identity.release)
     write_tables(paths, wave.id, staged, note=SYNTHETIC_NOTE if wave.is_synthetic else "")
     shutil.copytree(paths.method(wave.method), staged / "method")
     shutil.copyfile(paths.quality(wave.id), staged / "quality.json")
-    _write_manifest(paths, wave, identity, staged)
+    _write_manifest(wave, report, identity, staged)
     folder = publish(staged, releases, identity.release)
     logger.info("已发布 / published %s/%s", wave.id, identity.release)
     return folder
 
 
-def identify(paths: Paths, wave: Wave) -> Identity:
+def identify(paths: Paths, wave: Wave, report: IngestReport) -> Identity:
     """What a release made now would be made from."""
-    report = IngestReport.from_json(paths.ingest_report(wave.id).read_text(encoding="utf-8"))
     files = tuple({"file": file.file, "sha256": file.sha256, "bytes": file.bytes} for file in report.files)
     return Identity(
         wave=wave.id,
@@ -63,9 +63,8 @@ def _require_of_one_piece(paths: Paths, wave: Wave) -> None:
         )
 
 
-def _write_manifest(paths: Paths, wave: Wave, identity: Identity, staged: Path) -> None:
+def _write_manifest(wave: Wave, report: IngestReport, identity: Identity, staged: Path) -> None:
     quality = json.loads((staged / "quality.json").read_text(encoding="utf-8"))
-    report = IngestReport.from_json(paths.ingest_report(wave.id).read_text(encoding="utf-8"))
     manifest = {
         "release": identity.release,
         "wave": wave.id,

@@ -4,9 +4,9 @@ import hashlib
 import json
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
+from dagster_project.files import files_digest
 from dagster_project.paths import PROJECT, Paths
 
 CODE = ("dagster_project/**/*.py", "dbt/**/*.sql", "dbt/**/*.yml", "dbt/**/*.md", "expectations/*", "requirements.lock")
@@ -32,23 +32,13 @@ class Identity:
 
 def code_version() -> str:
     """Hash of the source that makes a release: every module, model, expectation and the lock file."""
-    return _hash_files(PROJECT, sorted({path for pattern in CODE for path in PROJECT.glob(pattern) if path.is_file()}))
+    return files_digest({path for pattern in CODE for path in PROJECT.glob(pattern) if path.is_file()}, PROJECT)
 
 
 def declaration_version(paths: Paths, wave: str, method: str, frame: str) -> str:
     """Hash of what the wave declares: its wave.yml, its frame, its method version."""
-    files = [paths.wave_yml(wave), paths.frame(frame), *sorted(paths.method(method).glob("*.csv"))]
-    return _hash_files(paths.raw, files)
+    return files_digest([paths.wave_yml(wave), paths.frame(frame), *paths.method(method).glob("*.csv")], paths.raw)
 
 
 def package_versions() -> dict[str, str]:
     return {name: version(name) for name in PACKAGES}
-
-
-def _hash_files(root: Path, files: list[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in files:
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(root).as_posix()} {len(content)}\n".encode())
-        digest.update(content)
-    return digest.hexdigest()

@@ -6,7 +6,6 @@ of parsed again (1-3 s), and dbt runs in-process.
 """
 
 import contextlib
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dagster_project.errors import GateFailed, HotlineError, UsageError
+from dagster_project.files import files_digest
 from dagster_project.paths import DBT_PROJECT, Paths
 
 if TYPE_CHECKING:
@@ -55,16 +55,10 @@ def preload() -> None:
 
 
 def project_fingerprint() -> str:
-    """Hash of every file of the dbt project and of the versions that interpret it."""
-    digest = hashlib.sha256()
-    for name in ("dbt-core", "dbt-duckdb", "duckdb"):
-        digest.update(f"{name}=={version(name)}\n".encode())
-    files = sorted({path for pattern in SOURCE_FILES for path in DBT_PROJECT.glob(pattern) if path.is_file()})
-    for path in files:
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(DBT_PROJECT).as_posix()} {len(content)}\n".encode())
-        digest.update(content)
-    return digest.hexdigest()
+    """The versions that interpret the dbt project, and a hash of every file of it."""
+    versions = [f"{name}=={version(name)}" for name in ("dbt-core", "dbt-duckdb", "duckdb")]
+    files = {path for pattern in SOURCE_FILES for path in DBT_PROJECT.glob(pattern) if path.is_file()}
+    return " ".join([*versions, files_digest(files, DBT_PROJECT)])
 
 
 def ensure_parsed(paths: Paths) -> Path:

@@ -8,10 +8,14 @@ not are recomputed too, and the run says so.
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dagster_project.errors import NotReconciled, UsageError
 from dagster_project.paths import Paths
 from dagster_project.transform.dbt_step import SCORES, project_fingerprint
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ def withdraw_stamps(paths: Paths, scope: Scope, step: str) -> None:
     if not paths.warehouse.exists():
         return
     with duckdb.connect(str(paths.warehouse)) as connection:
-        tables = {row[0] for row in connection.execute("select table_name from duckdb_tables()").fetchall()}
+        tables = _tables(connection)
         if step == SCORES and "score_line_inputs" in tables:
             connection.execute(
                 "delete from score_line_inputs where wave = ? and (? or list_contains(?, line_id))",
@@ -130,7 +134,7 @@ def _query(paths: Paths, table: str, query: str, wave: str) -> list[tuple]:
     if not paths.warehouse.exists():
         return []
     with duckdb.connect(str(paths.warehouse), read_only=True) as connection:
-        tables = {row[0] for row in connection.execute("select table_name from duckdb_tables()").fetchall()}
+        tables = _tables(connection)
         return connection.execute(query, [wave]).fetchall() if table in tables else []
 
 
@@ -155,9 +159,12 @@ def row_counts(paths: Paths, wave: str) -> dict[str, int]:
     import duckdb
 
     with duckdb.connect(str(paths.warehouse), read_only=True) as connection:
-        tables = [row[0] for row in connection.execute("select table_name from duckdb_tables() order by 1").fetchall()]
         # identifiers come from the catalogue of our own warehouse, the wave is bound
         return {
             table: connection.execute(f'select count(*) from "{table}" where wave = ?', [wave]).fetchall()[0][0]  # noqa: S608
-            for table in tables
+            for table in _tables(connection)
         }
+
+
+def _tables(connection: "duckdb.DuckDBPyConnection") -> list[str]:
+    return [name for (name,) in connection.execute("select table_name from duckdb_tables() order by 1").fetchall()]

@@ -41,16 +41,19 @@ class Installation:
     def paths(self) -> Paths:
         return Paths(raw=self.root / "raw", home=self.root / "data")
 
-    def hotline(self, *arguments: str, timeout: float = 300) -> Result:
-        environment = {
+    def variables(self) -> dict[str, str]:
+        """The environment of a process that works upon this installation."""
+        return {
             **os.environ,
             "HOTLINE_RAW": str(self.paths.raw),
             "HOTLINE_HOME": str(self.paths.home),
             **self.environment,
         }
+
+    def hotline(self, *arguments: str, timeout: float = 300) -> Result:
         done = subprocess.run(
             [sys.executable, "-m", "dagster_project.cli", *arguments],
-            capture_output=True, text=True, timeout=timeout, env=environment, cwd=self.root, check=False,
+            capture_output=True, text=True, timeout=timeout, env=self.variables(), cwd=self.root, check=False,
         )  # fmt: skip
         return Result(done.returncode, done.stdout, done.stderr)
 

@@ -1,6 +1,7 @@
 """A red check publishes nothing and leaves `current` as it was, from every entry point."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dagster_project.paths import PROJECT
 from tests.integration.conftest import Installation
 
 # A bound that the wave can not meet, by its own wave.yml.
@@ -30,14 +32,7 @@ def set_thresholds(installation: Installation, thresholds: dict) -> None:
 
 def materialize(installation: Installation, selection: str) -> subprocess.CompletedProcess[str]:
     """What the UI's Materialize button does, from Dagster's own command line."""
-    import os
-
-    environment = {
-        **os.environ,
-        "HOTLINE_RAW": str(installation.paths.raw),
-        "HOTLINE_HOME": str(installation.paths.home),
-        "DAGSTER_HOME": str(installation.paths.dagster_home),
-    }
+    environment = {**installation.variables(), "DAGSTER_HOME": str(installation.paths.dagster_home)}
     return subprocess.run(
         [sys.executable, "-m", "dagster", "asset", "materialize", "--select", selection, "--partition", "2023",
          "-m", "dagster_project.definitions"],
@@ -111,11 +106,6 @@ def test_a_release_is_not_made_of_tables_of_another_time(copy: Installation) -> 
 
 def test_a_misspelt_expectation_is_refused(copy: Installation, tmp_path: Path) -> None:
     """The same installation with a project copy whose suite has a typing slip: nothing passes, nothing is published."""
-    import os
-    import shutil
-
-    from dagster_project.paths import PROJECT
-
     project = tmp_path / "project"
     for name in ("dagster_project", "dbt", "expectations", "requirements.lock"):
         source = PROJECT / name
@@ -123,11 +113,10 @@ def test_a_misspelt_expectation_is_refused(copy: Installation, tmp_path: Path) -
     suite = project / "expectations" / "line_coverage.json"
     text = suite.read_text(encoding="utf-8")
     suite.write_text(text.replace("expect_column_values_to_be_between", "expect_column_values_to_be_betwen", 1))
-    environment = {**os.environ, "HOTLINE_RAW": str(copy.paths.raw), "HOTLINE_HOME": str(copy.paths.home)}
     before = copy.current("2023")
     done = subprocess.run(
         [sys.executable, "-m", "dagster_project.cli", "run", "--wave", "2023"],
-        cwd=project, env={**environment, "PYTHONPATH": str(project)}, capture_output=True, text=True, check=False,
+        cwd=project, env={**copy.variables(), "PYTHONPATH": str(project)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 3, done.stderr
     assert "expect_column_values_to_be_betwen" in done.stderr

@@ -1,6 +1,5 @@
 """The two scripts that `make bench` times score the wave too: they and the release must agree."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,17 +9,11 @@ from tests.integration.conftest import Installation
 
 
 def test_the_scripts_and_the_release_agree(published: Installation, tmp_path: Path) -> None:
-    environment = {
-        **os.environ,
-        "HOTLINE_RAW": str(published.paths.raw),
-        "HOTLINE_HOME": str(published.paths.home),
-    }
-
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", *arguments],
             cwd=PROJECT,
-            env=environment,
+            env=published.variables(),
             capture_output=True,
             text=True,
             check=False,

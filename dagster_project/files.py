@@ -1,0 +1,52 @@
+"""Files on disk, hashed and replaced in the one way that every step uses.
+
+Belongs here: what is true of any file. Does not belong here: which files, and what they mean.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+
+def sha256_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def files_digest(files: Iterable[Path], root: Path | None = None) -> str:
+    """SHA-256 over names (below `root`, or bare) and contents, whatever the order in which they are given."""
+    digest = hashlib.sha256()
+    for name, path in sorted((path.relative_to(root).as_posix() if root else path.name, path) for path in files):
+        content = path.read_bytes()
+        digest.update(f"{name}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def replace_files(contents: Mapping[Path, bytes]) -> None:
+    """Write all beside their targets, then rename all: a failure while writing changes nothing."""
+    staged = {}
+    try:
+        for target, content in contents.items():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            staged[target] = target.with_name(f".{target.name}.new")
+            with staged[target].open("wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+        for target, temporary in staged.items():
+            temporary.replace(target)
+    finally:
+        for temporary in staged.values():
+            temporary.unlink(missing_ok=True)
+    for folder in {target.parent for target in contents}:
+        flush_folder(folder)
+
+
+def flush_folder(folder: Path) -> None:
+    """Make the names in a folder last through a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
