@@ -37,7 +37,14 @@ class RunHistory(ConsolidatedSqliteEventLogStorage):
             yield connection
 
     def has_table(self, table_name: str) -> bool:
-        return sa.inspect(self._engine).has_table(table_name)
+        # asked with every event; a table that is there stays
+        if table_name not in self._tables:
+            self._tables.update(sa.inspect(self._engine).get_table_names())
+        return table_name in self._tables
+
+    @cached_property
+    def _tables(self) -> set[str]:
+        return set()
 
     def dispose(self) -> None:
         super().dispose()

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagster_project.errors import HotlineError, UsageError
-from dagster_project.gate.worker import warm_up
 from dagster_project.ingest.wave import export_files, list_waves, load_wave
 from dagster_project.lock import run_lock
 from dagster_project.paths import Paths
 from dagster_project.release.folder import current_release
-from dagster_project.transform.dbt_step import preload
+from dagster_project.transform.dbt_step import warm_up
+from dagster_project.worker import GATE
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -74,10 +74,9 @@ def run_wave(paths: Paths, wave_id: str, lines: tuple[str, ...] = ()) -> RunOutc
     started = time.perf_counter()
     wave = load_wave(paths, wave_id)
     with run_lock(paths):
-        warm_up()
+        GATE.warm_up()
+        warm_up(paths)
         from dagster_project.definitions import defs
-
-        preload()  # the gate's worker is still importing, and the first gate waits for it
 
         with dagster_instance(paths) as instance:
             instance.add_dynamic_partitions("waves", [wave_id])

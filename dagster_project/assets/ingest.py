@@ -5,13 +5,14 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from dagster_project.gate.worker import warm_up
 from dagster_project.ingest.bronze import IngestReport, ingest_wave, write_tables
 from dagster_project.ingest.wave import load_wave
 from dagster_project.partitions import waves
 from dagster_project.release.baseline import baseline_tables
 from dagster_project.resources import Installation
 from dagster_project.schema import EXPORT_TABLES, QUARANTINE, Table
+from dagster_project.transform.dbt_step import warm_up
+from dagster_project.worker import GATE
 
 logger = logging.getLogger("hotline")
 
@@ -67,8 +68,9 @@ def ingest(context: dg.AssetExecutionContext, installation: Installation) -> Ite
 
     Identity on every run: rows read = bronze + quarantined + blank.
     """
-    warm_up()  # Great Expectations takes seconds to import: meanwhile, read
     paths = installation.paths
+    GATE.warm_up()  # Great Expectations and dbt take seconds to import: meanwhile, read
+    warm_up(paths)
     wave = load_wave(paths, context.partition_key)
     report = ingest_wave(paths, wave, progress=logger.info)
     for message in report.messages:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_assets
 
+from dagster_project.assets.models import check_specs, model_specs
 from dagster_project.gate.verdicts import DELIVERED, PUBLISHABLE, require
 from dagster_project.ingest.wave import load_wave
 from dagster_project.partitions import waves
@@ -35,26 +35,6 @@ from dagster_project.transform.scope import (
 logger = logging.getLogger("hotline")
 
 
-class Translator(DagsterDbtTranslator):
-    """dbt's models keep their names; sources are the assets that the ingest makes."""
-
-    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
-        if dbt_resource_props["resource_type"] != "source":
-            return dg.AssetKey(dbt_resource_props["name"])
-        is_export = dbt_resource_props["source_name"] == "bronze"
-        return dg.AssetKey(["bronze", dbt_resource_props["name"] if is_export else "reference"])
-
-    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
-        return dbt_resource_props["fqn"][1]
-
-    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
-        return dbt_resource_props["description"]
-
-    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:  # noqa: ARG002  # the hook's signature
-        return ["team:analysts"]
-
-
-translator = Translator(DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True))
 manifest = json.loads(ensure_parsed(paths()).read_text(encoding="utf-8"))
 
 
@@ -64,12 +44,12 @@ class LinesConfig(dg.Config):
     lines: list[str] = []  # noqa: RUF012  # a pydantic field: every config gets its own
 
 
-@dbt_assets(
-    manifest=manifest,
-    exclude="tag:published",
+@dg.multi_asset(
     name=SCORES,
+    specs=model_specs(manifest, SCORES),
+    check_specs=check_specs(manifest, SCORES),
     partitions_def=waves,
-    dagster_dbt_translator=translator,
+    can_subset=True,
 )
 def scores(
     context: dg.AssetExecutionContext, config: LinesConfig, installation: Installation
@@ -83,12 +63,12 @@ def scores(
     yield from _step(context, home, scope, SCORES)
 
 
-@dbt_assets(
-    manifest=manifest,
-    select="tag:published",
+@dg.multi_asset(
     name=PUBLISHED,
+    specs=model_specs(manifest, PUBLISHED),
+    check_specs=check_specs(manifest, PUBLISHED),
     partitions_def=waves,
-    dagster_dbt_translator=translator,
+    can_subset=True,
 )
 def published(
     context: dg.AssetExecutionContext, installation: Installation

@@ -25,8 +25,8 @@ from dagster_project.gate.suites import (
     resolve_parameters,
 )
 from dagster_project.gate.tables import BRONZE_TABLES, connect_delivered, connect_publishable
-from dagster_project.gate.worker import evaluate_in_worker, warm_up
 from dagster_project.paths import Paths
+from dagster_project.worker import GATE
 
 if TYPE_CHECKING:
     import duckdb
@@ -90,7 +90,7 @@ def _files_read(paths: Paths, wave_id: str, stage: str) -> list[tuple[str, int, 
 
 
 def _evaluate(paths: Paths, wave: "Wave", stage: str, ours: list[Suite]) -> GateResult:
-    warm_up()
+    GATE.warm_up()
     with CONNECT[stage](paths, wave.id) as connection:
         counts = _counts(connection, wave.id)
         judged = {suite.name: _judge(connection, suite, wave, *counts) for suite in ours}
@@ -196,7 +196,7 @@ def _judge(
         for each in suite.expectations
     ]
     table = connection.sql(suite.query, params={"wave": wave.id}).to_arrow_table()
-    verdicts = evaluate_in_worker(suite.name, expectations, suite.index_columns, table)
+    verdicts = GATE.ask((suite.name, expectations, suite.index_columns, table))
     return [
         {
             **verdict,

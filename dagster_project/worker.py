@@ -1,0 +1,165 @@
+"""A child process that has a slow library loaded, so that its import overlaps with other work.
+
+Belongs here: starting, asking and ending such a process. Does not belong here: what it computes.
+That is the function `answer(request)` of the module that the worker is made for; whatever that
+module imports is loaded in the child alone.
+
+Importing Great Expectations or dbt takes seconds of one core (more without bytecode). The child is
+a fresh interpreter of this module and not of multiprocessing, which would run the caller's
+`__main__` again.
+"""
+
+import atexit
+import gc
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass
+from importlib import import_module
+from multiprocessing.connection import Connection, Pipe
+from queue import SimpleQueue
+from typing import IO, Any
+
+from dagster_project.errors import HotlineError
+
+MAX_WORDS = 2000  # characters of a dead child's last words that a message carries
+
+
+@dataclass(frozen=True)
+class _Child:
+    process: subprocess.Popen[bytes]
+    connection: "Connection[Any, Any]"
+    words: IO[bytes]
+
+
+class Worker:
+    """One child process that answers by the function `answer` of `module`; started when first needed.
+
+    It ends with this process, even where this one is killed in the middle of an answer.
+    """
+
+    def __init__(self, module: str, title: str) -> None:
+        self._module = module
+        self._title = title
+        self._guard = threading.Lock()
+        self._child: _Child | None = None
+        self._unread = 0  # answers that nobody waits for
+        atexit.register(self.stop)
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the child; None where none runs."""
+        return self._child.process.pid if self._child else None
+
+    def warm_up(self, request: object = None) -> None:
+        """Start the child, unless it is there, and return at once.
+
+        A new child is asked `request` first, if there is one: what it answers is nobody's concern,
+        but the next request finds it in practice.
+        """
+        # where another thread holds the guard it has started the child, or is about to
+        if self._guard.acquire(blocking=False):
+            try:
+                if self._child is None and request is not None:
+                    self._started().connection.send_bytes(pickle.dumps(request))
+                    self._unread += 1
+                self._started()
+            finally:
+                self._guard.release()
+
+    def ask(self, request: object) -> Any:
+        """The child's answer; both are pickled on their way.
+
+        Raises the HotlineError that `answer` raised, or one with the child's last words where it
+        has died. The next call then starts another.
+        """
+        with self._guard:
+            child = self._started()
+            try:
+                child.connection.send_bytes(pickle.dumps(request))
+                while self._unread:
+                    child.connection.recv()
+                    self._unread -= 1
+                answer = child.connection.recv()
+            except (EOFError, OSError) as error:
+                raise HotlineError(self._last_words(child)) from error
+            except BaseException:
+                self.stop()  # an interrupted exchange leaves an answer in the pipe: it must not be the next one's
+                raise
+        if isinstance(answer, HotlineError):
+            raise answer
+        return answer
+
+    def stop(self) -> None:
+        """End the child, whatever it is doing."""
+        child, self._child, self._unread = self._child, None, 0
+        if child is not None:
+            child.connection.close()
+            child.process.kill()
+            child.process.wait()
+            child.words.close()
+
+    def _started(self) -> _Child:
+        """The child; a new one where there is none. To be called with the guard held."""
+        if self._child is None:
+            ours, childs = Pipe()
+            words = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as the child
+            command = [sys.executable, "-P", "-m", "dagster_project.worker", str(childs.fileno()), self._module]
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, pass_fds=[childs.fileno()]
+            )
+            childs.close()
+            self._child = _Child(process, ours, words)
+        return self._child
+
+    def _last_words(self, child: _Child) -> str:
+        code = child.process.wait()
+        child.words.seek(0)
+        words = child.words.read().decode("utf-8", "replace").strip()[-MAX_WORDS:]
+        self.stop()
+        return (
+            f"{self._title} 进程意外结束(代码 {code}),未得出任何结论;请重新运行 / the {self._title} process died "
+            f"(code {code}) without an answer; run again. {words}"
+        ).strip()
+
+
+GATE = Worker("dagster_project.gate.child", "质量门 / gate")
+DBT = Worker("dagster_project.transform.child", "dbt")
+
+
+def serve(handle: int, module: str) -> None:
+    """The child: load the module, then answer until the parent's end of the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; its end is the child's
+    connection: Connection[Any, Any] = Connection(handle)
+    requests: SimpleQueue[bytes] = SimpleQueue()
+    threading.Thread(target=_receive, args=(connection, requests), daemon=True).start()
+    # Collections during the import find nothing and take half a second; later ones a fifth of an answer.
+    gc.disable()
+    answer = import_module(module).answer
+    gc.freeze()
+    gc.set_threshold(50_000)
+    gc.enable()
+    while True:
+        try:
+            result = answer(pickle.loads(requests.get()))
+        except HotlineError as error:
+            result = error
+        connection.send(result)
+
+
+def _receive(connection: "Connection[Any, Any]", requests: "SimpleQueue[bytes]") -> None:
+    while True:
+        try:
+            requests.put(connection.recv_bytes())
+        except (EOFError, OSError):
+            # The parent is gone: nobody waits for an answer, and what is half written must not go on
+            # beside the next run. At once, whatever the main thread does.
+            os._exit(0)
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]), sys.argv[2])
