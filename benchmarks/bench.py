@@ -36,10 +36,10 @@ WAVE, BASELINE, LINE = "2023", "2022", "370100"
 TARGETS_S = {"full_run": 15.0, "full_run_unchanged": 15.0, "one_line_unchanged": 6.0, "one_line_changed": 6.0}
 SCRIPTS = ("plain_script", "vectorised_script")
 PACKAGES = (
-    "dagster", "dagster-dbt", "dbt-core", "dbt-duckdb", "duckdb", "great-expectations", "numpy", "openpyxl", "pandas",
+    "dagster", "dbt-core", "dbt-duckdb", "duckdb", "great-expectations", "numpy", "openpyxl", "pandas",
     "pyarrow", "python-calamine",
 )  # fmt: skip
-HEAVY_IMPORTS = "dagster, dagster_dbt, dbt.cli.main, duckdb, great_expectations, openpyxl, pandas, pyarrow"
+HEAVY_IMPORTS = "dagster, dbt.cli.main, duckdb, great_expectations, openpyxl, pandas, pyarrow"
 WITHOUT_BYTECODE = f"""
 import pathlib, sys
 import {HEAVY_IMPORTS}
@@ -102,7 +102,7 @@ def cases(bench: Bench) -> list[Case]:
     floors = {
         "start_python": "pass",
         "start_duckdb": "import duckdb",
-        "start_dagster": "import dagster, dagster_dbt",
+        "start_dagster": "import dagster",
         "start_dbt": "import dbt.cli.main",
         "start_great_expectations": "import great_expectations",
     }

@@ -1,8 +1,8 @@
 """A child process that has a slow library loaded, so that its import overlaps with other work.
 
 Belongs here: starting, asking and ending such a process. Does not belong here: what it computes.
-That is the function `answer(request)` of the module that the worker is made for; whatever that
-module imports is loaded in the child alone.
+That is the function `answer(request, tell)` of the module that the worker is made for; whatever
+that module imports is loaded in the child alone. `tell(item)` sends something on before the answer.
 
 Importing Great Expectations or dbt takes seconds of one core (more without bytecode). The child is
 a fresh interpreter of this module and not of multiprocessing, which would run the caller's
@@ -18,7 +18,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Generator
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from multiprocessing.connection import Connection, Pipe
 from queue import SimpleQueue
@@ -58,8 +60,8 @@ class Worker:
     def warm_up(self, request: object = None) -> None:
         """Start the child, unless it is there, and return at once.
 
-        A new child is asked `request` first, if there is one: what it answers is nobody's concern,
-        but the next request finds it in practice.
+        A new child is asked `request` first, if there is one: nobody waits for what it answers, but
+        the next request finds it in practice.
         """
         # where another thread holds the guard it has started the child, or is about to
         if self._guard.acquire(blocking=False):
@@ -77,22 +79,36 @@ class Worker:
         Raises the HotlineError that `answer` raised, or one with the child's last words where it
         has died. The next call then starts another.
         """
+        following = self.follow(request)
+        while True:
+            try:
+                next(following)
+            except StopIteration as done:
+                return done.value
+
+    def follow(self, request: object) -> Generator[Any, None, Any]:
+        """What the child tells on its way, as it comes; returns and raises what `ask` does.
+
+        The child ends where the caller stops listening before the answer.
+        """
         with self._guard:
             child = self._started()
             try:
                 child.connection.send_bytes(pickle.dumps(request))
+                self._unread += 1
                 while self._unread:
-                    child.connection.recv()
-                    self._unread -= 1
-                answer = child.connection.recv()
+                    is_answer, said = child.connection.recv()
+                    self._unread -= is_answer
+                    if self._unread and not is_answer:
+                        yield said
             except (EOFError, OSError) as error:
                 raise HotlineError(self._last_words(child)) from error
             except BaseException:
                 self.stop()  # an interrupted exchange leaves an answer in the pipe: it must not be the next one's
                 raise
-        if isinstance(answer, HotlineError):
-            raise answer
-        return answer
+        if isinstance(said, HotlineError):
+            raise said
+        return said
 
     def stop(self) -> None:
         """End the child, whatever it is doing."""
@@ -143,12 +159,18 @@ def serve(handle: int, module: str) -> None:
     gc.freeze()
     gc.set_threshold(50_000)
     gc.enable()
+    sending = threading.Lock()
+
+    def send(is_answer: bool, said: Any) -> None:
+        with sending:  # an item may be told from any thread
+            connection.send((is_answer, said))
+
     while True:
         try:
-            result = answer(pickle.loads(requests.get()))
+            result = answer(pickle.loads(requests.get()), partial(send, False))
         except HotlineError as error:
             result = error
-        connection.send(result)
+        send(True, result)
 
 
 def _receive(connection: "Connection[Any, Any]", requests: "SimpleQueue[bytes]") -> None:

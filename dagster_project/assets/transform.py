@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
@@ -27,7 +27,6 @@ from dagster_project.transform.scope import (
     full_scope,
     plan_scope,
     require_scored,
-    row_counts,
     withdraw_stamps,
     write_scope,
 )
@@ -86,22 +85,20 @@ def _step(
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     write_scope(home, scope)
     withdraw_stamps(home, scope, step)
-    results = run_step(home, step)
-    counts = row_counts(home, scope.wave)
-    for result in results:
+    results = []
+    for result in run_step(home, step, scope.wave):
+        results.append(result)
         if result.resource_type == "test":
             yield from _check_results(context, result)
         elif not result.is_failed and result.status != "skipped":
-            yield from _materializations(context, result, counts)
+            yield from _materializations(context, result)
     raise_for_failures(results)
 
 
-def _materializations(
-    context: dg.AssetExecutionContext, result: NodeResult, counts: Mapping[str, int]
-) -> Iterator[dg.MaterializeResult]:
+def _materializations(context: dg.AssetExecutionContext, result: NodeResult) -> Iterator[dg.MaterializeResult]:
     metadata: dict[str, Any] = {"Execution Duration": result.seconds}
-    if result.name in counts:
-        metadata["dagster/partition_row_count"] = counts[result.name]
+    if result.n_rows is not None:
+        metadata["dagster/partition_row_count"] = result.n_rows
     key = dg.AssetKey(result.name)
     if key in context.selected_asset_keys:
         yield dg.MaterializeResult(key, metadata=metadata)

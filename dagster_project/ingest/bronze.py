@@ -17,13 +17,13 @@ import pyarrow.parquet as pq
 from dagster_project.errors import InputRejected, NotReconciled
 from dagster_project.files import replace_files, sha256_of
 from dagster_project.ingest.faults import FileRejected, reject
-from dagster_project.ingest.fingerprint import input_fingerprint, line_inputs
+from dagster_project.ingest.fingerprint import input_fingerprint, line_inputs, surroundings_fingerprint
 from dagster_project.ingest.profile import Profile, load_profile
 from dagster_project.ingest.read import Cells, Delivered, deliveries, read_cells
 from dagster_project.ingest.rows import Judged, Known, all_faults, bronze_rows, hold_duplicates, judge, quarantine_rows
 from dagster_project.ingest.wave import Wave, reference_tables
 from dagster_project.paths import Paths
-from dagster_project.schema import EXPORT_TABLES
+from dagster_project.schema import EXPORT_TABLES, QUARANTINE
 
 Progress = Callable[[str], None]
 # Messages that the report repeats; quarantine holds them all.
@@ -52,12 +52,14 @@ class FileAccount:
 class IngestReport:
     """What an ingest read, wrote and refused. The same input gives the same report.
 
-    `totals`: per table, the sums of its files. `messages`: the first faults in full.
+    `surroundings`: fingerprint of all input but the exports. `totals`: per table, the sums of its
+    files. `messages`: the first faults in full.
     `outputs`: sha256 of every bronze file written; empty where nothing was (`check_wave`).
     """
 
     wave: str
     input_fingerprint: str
+    surroundings: str
     files: tuple[FileAccount, ...]
     totals: dict[str, dict[str, int]]
     fault_counts: dict[str, int]
@@ -93,28 +95,27 @@ class IngestReport:
 
 
 def ingest_wave(paths: Paths, wave: Wave, progress: Progress = lambda _: None) -> IngestReport:
-    """Read, judge and write one wave; nothing is read again where nothing has changed.
+    """Read, judge and write one wave; a table is not read again where nothing of it has changed.
 
     Writes `bronze/<table>/wave=<wave>/part-0.parquet` for the exports, quarantine, declared tables
     and line_inputs, and the report. Raises InputRejected with every file-level fault, and leaves
     what stood before untouched; NotReconciled where rows are unaccounted for.
     """
     delivered = _deliveries(paths, wave)
-    fingerprint = input_fingerprint(paths, wave, delivered)
-    former = _standing_report(paths, wave, fingerprint)
-    if former is not None:
+    surroundings = surroundings_fingerprint(paths, wave)
+    former = _standing_report(paths, wave, surroundings)
+    if former is not None and former.input_fingerprint == input_fingerprint(surroundings, delivered):
         progress(f"{wave.id}:输入未变,沿用已有数据 / input unchanged: bronze stands ({former.n_bronze} rows)")
         return replace(former, is_cached=True)
-    tables, report = _read(paths, wave, delivered, fingerprint, progress)
+    tables, report = _read(paths, wave, delivered, surroundings, progress, former)
     report = replace(report, outputs=write_tables(paths, wave.id, tables))
     replace_files({paths.ingest_report(wave.id): report.to_json().encode()})
     return report
 
 
 def check_wave(paths: Paths, wave: Wave, progress: Progress = lambda _: None) -> IngestReport:
-    """The same reading and judging as `ingest_wave`; writes nothing."""
-    delivered = _deliveries(paths, wave)
-    return _read(paths, wave, delivered, input_fingerprint(paths, wave, delivered), progress)[1]
+    """The same reading and judging as `ingest_wave`, of everything; writes nothing."""
+    return _read(paths, wave, _deliveries(paths, wave), surroundings_fingerprint(paths, wave), progress)[1]
 
 
 def write_tables(paths: Paths, wave: str, tables: dict[str, pa.Table]) -> dict[str, str]:
@@ -135,36 +136,68 @@ def _deliveries(paths: Paths, wave: Wave) -> list[Delivered]:
 
 
 def _read(
-    paths: Paths, wave: Wave, delivered: list[Delivered], fingerprint: str, progress: Progress
+    paths: Paths,
+    wave: Wave,
+    delivered: list[Delivered],
+    surroundings: str,
+    progress: Progress,
+    former: IngestReport | None = None,
 ) -> tuple[dict[str, pa.Table], IngestReport]:
-    """All bronze tables of the wave by name, and the account of what went where."""
+    """All bronze tables of the wave by name, and the account of what went where.
+
+    Tables whose exports are those of the `former` report are taken from bronze.
+    """
     profiles = _profiles(paths, wave)
+    standing = _standing_accounts(former, delivered)
+    to_read = [each for each in delivered if each.export.table not in standing]
     with ThreadPoolExecutor(READERS) as pool:
         # files are read while the declared tables are checked; results are taken in order
-        reading = [pool.submit(read_cells, each, profiles[each.export.profile]) for each in delivered]
+        reading = [pool.submit(read_cells, each, profiles[each.export.profile]) for each in to_read]
         tables = reference_tables(paths, wave)
-        cells = _all_cells(wave.id, delivered, reading, progress)
+        cells = _all_cells(wave.id, to_read, reading, progress)
     known = Known(
         {
             "line": frozenset(tables["lines"]["line_id"].to_pylist()),
             "scenario": frozenset(tables["scenarios"]["scenario_code"].to_pylist()),
         }
     )
-    judged = [judge(each, profiles[file.export.profile], known) for file, each in zip(delivered, cells, strict=True)]
-    quarantined = []
+    judged = [judge(each, profiles[file.export.profile], known) for file, each in zip(to_read, cells, strict=True)]
+    quarantined = [QUARANTINE.empty_table()]
     for name, table in EXPORT_TABLES.items():
-        sheets = [sheet for each, sheet in zip(delivered, judged, strict=True) if each.export.table == name]
+        if name in standing:
+            tables[name] = pq.ParquetFile(paths.bronze_part(name, wave.id)).read()
+            continue
+        sheets = [sheet for each, sheet in zip(to_read, judged, strict=True) if each.export.table == name]
         hold_duplicates(sheets, table)
         tables[name] = bronze_rows(sheets, table)
         quarantined.append(quarantine_rows(sheets, table))
     tables["quarantine"] = pa.concat_tables(quarantined)
     tables["line_inputs"] = line_inputs(paths, wave, tables)
-    report = _report(wave.id, fingerprint, delivered, judged, tables)
+    accounts = [*(account for of_table in standing.values() for account in of_table)]
+    accounts += _accounts(to_read, judged, tables)
+    report = _report(wave.id, surroundings, delivered, accounts, judged)
     progress(
         f"{wave.id}:读取 read {report.n_read} = 采信 bronze {report.n_bronze} + 隔离 quarantined "
         f"{report.n_quarantined} + 空行 blank {report.n_blank}"
     )
     return tables, report
+
+
+def _standing_accounts(former: IngestReport | None, delivered: list[Delivered]) -> dict[str, list[FileAccount]]:
+    """{table: accounts of its files} of the tables that would come out as they stand.
+
+    A table with quarantined rows is read again: the report tells each fault in full.
+    """
+    standing: dict[str, list[FileAccount]] = {}
+    if former is None:
+        return standing
+    for name in EXPORT_TABLES:
+        accounts = [file for file in former.files if file.table == name]
+        ours = [(each.name, each.sha256, each.export.profile) for each in delivered if each.export.table == name]
+        is_same = [(file.file, file.sha256, file.profile) for file in accounts] == ours
+        if is_same and not any(file.n_quarantined for file in accounts):
+            standing[name] = accounts
+    return standing
 
 
 def _profiles(paths: Paths, wave: Wave) -> dict[str, Profile]:
@@ -201,13 +234,11 @@ def _all_cells(wave: str, delivered: list[Delivered], reading: list[Future[Cells
     return cells
 
 
-def _report(
-    wave: str, fingerprint: str, delivered: list[Delivered], judged: list[Judged], tables: dict[str, pa.Table]
-) -> IngestReport:
-    """The account of every row, held against the tables that are about to be written."""
+def _accounts(delivered: list[Delivered], judged: list[Judged], tables: dict[str, pa.Table]) -> list[FileAccount]:
+    """The account of every file that was read, held against the tables that are about to be written."""
     in_bronze = _rows_per_file(tables, list(EXPORT_TABLES))
     in_quarantine = _rows_per_file(tables, ["quarantine"])
-    files = tuple(
+    return [
         FileAccount(
             table=each.export.table, file=each.name, sha256=each.sha256, bytes=len(each.content),
             sheet=sheet.cells.sheet, profile=each.export.profile, n_read=sheet.cells.n_read,
@@ -215,12 +246,20 @@ def _report(
             n_blank=sheet.cells.n_blank,
         )
         for each, sheet in zip(delivered, judged, strict=True)
-    )  # fmt: skip
+    ]  # fmt: skip
+
+
+def _report(
+    wave: str, surroundings: str, delivered: list[Delivered], accounts: list[FileAccount], judged: list[Judged]
+) -> IngestReport:
+    by_name = {(account.table, account.file): account for account in accounts}
+    files = tuple(by_name[each.export.table, each.name] for each in delivered)
     _require_identity(wave, files)
     found = [fault for sheet in judged for of_row in all_faults(sheet).values() for fault in of_row]
     return IngestReport(
         wave=wave,
-        input_fingerprint=fingerprint,
+        input_fingerprint=input_fingerprint(surroundings, delivered),
+        surroundings=surroundings,
         files=files,
         totals={name: _sums([file for file in files if file.table == name]) for name in EXPORT_TABLES},
         fault_counts=dict(sorted(Counter(each.fault.code for each in found).items())),
@@ -258,8 +297,8 @@ def _require_identity(wave: str, files: tuple[FileAccount, ...]) -> None:
 # --- files -------------------------------------------------------------------------------------
 
 
-def _standing_report(paths: Paths, wave: Wave, fingerprint: str) -> IngestReport | None:
-    """The report of the bronze that stands, where it was made from this very input and is whole."""
+def _standing_report(paths: Paths, wave: Wave, surroundings: str) -> IngestReport | None:
+    """The report of the bronze that stands, where exports are still read in the same way and it is whole."""
     path = paths.ingest_report(wave.id)
     if not path.is_file():
         return None
@@ -267,7 +306,7 @@ def _standing_report(paths: Paths, wave: Wave, fingerprint: str) -> IngestReport
         report = IngestReport.from_json(path.read_text(encoding="utf-8"))
     except (ValueError, KeyError, TypeError):  # written by other code, or damaged: as good as none
         return None
-    if report.input_fingerprint != fingerprint:
+    if report.surroundings != surroundings:
         return None
     for table, sha256 in report.outputs.items():
         part = paths.bronze_part(table, wave.id)

@@ -22,11 +22,16 @@ from dagster_project.schema import EXPORT_TABLES, REFERENCE_TABLES
 BETWEEN_CELLS, BETWEEN_ROWS, NOTHING = "\x1f", "\x1e", "\x00"
 
 
-def input_fingerprint(paths: Paths, wave: Wave, delivered: list[Delivered]) -> str:
-    """SHA-256 over everything that bronze depends on: exports, profiles, declarations, code, libraries."""
+def input_fingerprint(surroundings: str, delivered: list[Delivered]) -> str:
+    """SHA-256 over everything that bronze depends on: the exports and what surrounds them."""
+    exports = [[each.export.table, each.export.profile, each.name, each.sha256] for each in delivered]
+    return hashlib.sha256(json.dumps([surroundings, exports]).encode()).hexdigest()
+
+
+def surroundings_fingerprint(paths: Paths, wave: Wave) -> str:
+    """SHA-256 over what the same exports could be read differently for: profiles, declarations, code, libraries."""
     profiles = sorted({paths.profile(export.profile) for export in wave.exports})
     parts = {
-        "exports": [[each.export.table, each.export.profile, each.name, each.sha256] for each in delivered],
         "declared": files_digest([paths.wave_yml(wave.id), *profiles, paths.frame(wave.frame)]),
         "method": method_digest(paths, wave),
         "code": files_digest([Path(schema.__file__), *sorted(Path(__file__).parent.glob("*.py"))]),

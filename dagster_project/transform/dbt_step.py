@@ -6,7 +6,7 @@ of parsed again (1-3 s), and dbt is imported while the run does other things (`c
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -27,16 +27,18 @@ class NodeResult:
     """What dbt did with one model or test.
 
     `status` is dbt's word (success, pass, fail, warn, error, skipped); `failures` counts the rows
-    of a failed test, of which `failing_rows` holds the first.
+    of a failed test, of which `failing_rows` holds the first. `n_rows`: rows that a table has of
+    the wave, where one was named.
     """
 
     resource_type: str
     name: str
     status: str
     seconds: float
-    message: str
-    failures: int
+    message: str = ""
+    failures: int = 0
     failing_rows: tuple[dict[str, Any], ...] = ()
+    n_rows: int | None = None
 
     @property
     def is_failed(self) -> bool:
@@ -58,7 +60,7 @@ def project_fingerprint() -> str:
 def warm_up(paths: Paths) -> None:
     """Let dbt be imported, and the parsed project be read once, while the caller does other things."""
     # dbt's first invocation takes twice as long as the next, and listing is the cheapest
-    DBT.warm_up((paths, ["list"]) if _is_parsed(paths) else None)
+    DBT.warm_up((paths, ["list"], None) if _is_parsed(paths) else None)
 
 
 def ensure_parsed(paths: Paths) -> Path:
@@ -67,7 +69,7 @@ def ensure_parsed(paths: Paths) -> Path:
     Raises HotlineError with dbt's own words where the project does not parse.
     """
     if not _is_parsed(paths):
-        _invoke(paths, ["parse", "--no-partial-parse"])
+        list(_invoke(paths, ["parse", "--no-partial-parse"]))
         _stamp(paths).write_text(project_fingerprint())
     return paths.dbt_target / "manifest.json"
 
@@ -82,34 +84,34 @@ def _stamp(paths: Paths) -> Path:
     return paths.dbt_target / "fingerprint"
 
 
-def run_step(paths: Paths, step: str) -> list[NodeResult]:
+def run_step(paths: Paths, step: str, wave: str | None = None) -> Iterator[NodeResult]:
     """Build the models of `step` and run their tests, for what the scope file names.
 
-    Returns one result per node in the order in which dbt ran them; failed nodes are among them
-    (see `raise_for_failures`). Raises HotlineError where dbt itself fails.
+    Yields one result per node as dbt gets done with it; failed nodes come last (see
+    `raise_for_failures`). Raises HotlineError where dbt itself fails.
     """
     ensure_parsed(paths)
-    return _invoke(paths, ["build", *SELECTION[step], "--exclude-resource-type", "unit_test", "--no-write-json"])
+    arguments = ["build", *SELECTION[step], "--exclude-resource-type", "unit_test", "--no-write-json"]
+    return _invoke(paths, arguments, wave)
 
 
 def run_unit_tests(paths: Paths) -> list[NodeResult]:
     """Run the unit tests of the models; they need no data and stay out of production builds."""
     ensure_parsed(paths)
-    return _invoke(paths, ["test", "--select", "test_type:unit"])
+    return list(_invoke(paths, ["test", "--select", "test_type:unit"]))
 
 
-def _invoke(paths: Paths, arguments: list[str]) -> list[NodeResult]:
+def _invoke(paths: Paths, arguments: list[str], wave: str | None = None) -> Iterator[NodeResult]:
     if "," in str(paths.home):
         # DuckDB splits its search path there
         raise UsageError(
             f"状态目录的路径不能含逗号 / the path of the state folder must not contain a comma: {paths.home}"
         )
     paths.home.mkdir(parents=True, exist_ok=True)
-    results: list[NodeResult] = DBT.ask((paths, arguments))
-    return results
+    return DBT.follow((paths, arguments, wave))
 
 
-def raise_for_failures(results: list[NodeResult]) -> None:
+def raise_for_failures(results: Iterable[NodeResult]) -> None:
     """Raise GateFailed where a test failed, HotlineError where a model did; both name all of them."""
     failed = [result for result in results if result.is_failed]
     if not failed:

@@ -154,17 +154,5 @@ def require_scored(paths: Paths, wave: str) -> None:
         )
 
 
-def row_counts(paths: Paths, wave: str) -> dict[str, int]:
-    """{table: rows of the wave} of every table in the warehouse."""
-    import duckdb
-
-    with duckdb.connect(str(paths.warehouse), read_only=True) as connection:
-        # identifiers come from the catalogue of our own warehouse, the wave is bound
-        return {
-            table: connection.execute(f'select count(*) from "{table}" where wave = ?', [wave]).fetchall()[0][0]  # noqa: S608
-            for table in _tables(connection)
-        }
-
-
 def _tables(connection: "duckdb.DuckDBPyConnection") -> list[str]:
     return [name for (name,) in connection.execute("select table_name from duckdb_tables() order by 1").fetchall()]

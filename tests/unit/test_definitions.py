@@ -1,17 +1,25 @@
 """What stands in the asset graph, by name; a change of the graph is a change of this file."""
 
+import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_assets
 
+from dagster_project.assets.models import check_specs, model_specs
 from dagster_project.gate.suites import CRITICAL, load_suites
 from dagster_project.launch import DAGSTER_YAML, dagster_instance
 from dagster_project.paths import Paths
+from dagster_project.transform.dbt_step import PUBLISHED as PUBLISHED_STEP
+from dagster_project.transform.dbt_step import SCORES as SCORES_STEP
+from dagster_project.transform.dbt_step import SELECTION, ensure_parsed
 
 BRONZE = {"dial_attempts", "phone_probes", "quarantine", "reference", "web_probes"}
 STAGING = {"stg_answers", "stg_attempts", "stg_phone_probes", "stg_web_probes"}
@@ -60,6 +68,44 @@ def test_tables_show_their_columns(defs: dg.Definitions) -> None:
             assert all(column.description for column in schema.columns), name
 
 
+class Translator(DagsterDbtTranslator):
+    """Names as ours, for dagster-dbt to make the same assets."""
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        if dbt_resource_props["resource_type"] != "source":
+            return dg.AssetKey(dbt_resource_props["name"])
+        is_export = dbt_resource_props["source_name"] == "bronze"
+        return dg.AssetKey(["bronze", dbt_resource_props["name"] if is_export else "reference"])
+
+
+@pytest.mark.parametrize("step", [SCORES_STEP, PUBLISHED_STEP])
+def test_models_and_their_tests_are_what_dagster_dbt_makes_of_them(step: str, tmp_path: Path) -> None:
+    manifest = json.loads(ensure_parsed(Paths(raw=tmp_path, home=tmp_path)).read_text(encoding="utf-8"))
+    settings = DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True)
+    selection = {flag.removeprefix("--"): tag for flag, tag in [SELECTION[step]]}
+
+    @dbt_assets(manifest=manifest, name=step, dagster_dbt_translator=Translator(settings), **selection)
+    def theirs():  # no annotation: dagster wants a tuple of as many as there are models
+        ...
+
+    ours = {spec.key: spec for spec in model_specs(manifest, step)}
+    assert set(ours) == set(theirs.keys)
+    for spec in theirs.specs:
+        our = ours[spec.key]
+        assert {each.asset_key for each in our.deps} == {each.asset_key for each in spec.deps}, spec.key
+        assert our.kinds == spec.kinds and our.skippable == spec.skippable
+        columns = spec.metadata.get("dagster/column_schema")
+        assert our.metadata.get("dagster/column_schema") == columns, spec.key
+        assert our.metadata["dagster/table_name"] == spec.metadata["dagster/table_name"]
+    checks = {spec.key: spec for spec in check_specs(manifest, step)}
+    assert set(checks) == set(theirs.check_keys)
+    for check in theirs.check_specs:
+        assert {each.asset_key for each in checks[check.key].additional_deps} == {
+            each.asset_key for each in check.additional_deps
+        }
+        assert checks[check.key].blocking == check.blocking
+
+
 def test_every_expectation_is_a_check_and_every_critical_one_blocks(defs: dg.Definitions) -> None:
     checks = {
         spec.name: spec
@@ -101,7 +147,7 @@ def test_the_annual_schedule_adds_its_partition_first(
 def test_loading_definitions_imports_nothing_that_is_not_needed_for_them() -> None:
     code = (
         "import sys; import dagster_project.definitions; "
-        "heavy = {'great_expectations', 'pandas', 'xlsxwriter', 'python_calamine', 'openpyxl'}; "
+        "heavy = {'dbt', 'great_expectations', 'pandas', 'xlsxwriter', 'python_calamine', 'openpyxl'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

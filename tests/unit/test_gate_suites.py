@@ -2,12 +2,6 @@
 
 import copy
 import json
-import os
-import signal
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,10 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from dagster_project.errors import HotlineError, InputRejected
-from dagster_project.gate import worker
+from dagster_project.errors import InputRejected
 from dagster_project.gate.suites import load_suites, resolve_parameters
-from dagster_project.gate.worker import evaluate_in_worker, warm_up
+from dagster_project.worker import GATE
 from tests.unit.gate_world import WAVE
 
 GOOD: dict[str, Any] = {
@@ -183,58 +176,19 @@ REFUSED: dict[str, tuple[list[dict[str, Any]], str]] = {
 def test_the_evaluation_refuses(case: str) -> None:
     expectations, place = REFUSED[case]
     with pytest.raises(InputRejected) as raised:
-        evaluate_in_worker("lines_seen", expectations, ["line_id"], TABLE)
+        GATE.ask(("lines_seen", expectations, ["line_id"], TABLE))
     assert "lines_seen.json" in str(raised.value)
     assert place in str(raised.value)
 
 
 def test_index_columns_must_be_there() -> None:
     with pytest.raises(InputRejected, match="index_columns"):
-        evaluate_in_worker("lines_seen", [declared()], ["city_name"], TABLE)
+        GATE.ask(("lines_seen", [declared()], ["city_name"], TABLE))
 
 
 def test_nulls_and_the_share_that_holds() -> None:
     holds = declared(type="expect_column_values_to_not_be_null", kwargs={"column": "city", "mostly": 0.5})
-    (verdict,) = evaluate_in_worker("lines_seen", [holds], ["line_id"], TABLE)
+    (verdict,) = GATE.ask(("lines_seen", [holds], ["line_id"], TABLE))
     assert verdict["success"]
     assert (verdict["observed"], verdict["n_evaluated"], verdict["n_failing"]) == (0.5, 2, 1)
     assert verdict["failing_rows"] == [{"line_id": "b", "city": None}]
-
-
-# --- the worker --------------------------------------------------------------------------------
-
-
-def test_a_worker_that_dies_is_an_error_and_the_next_call_has_another() -> None:
-    warm_up()
-    (first,) = worker._workers
-    threading.Timer(0.3, os.kill, (first.process.pid, signal.SIGKILL)).start()
-    os.kill(first.process.pid, signal.SIGSTOP)  # it never answers
-    with pytest.raises(HotlineError, match="the gate's worker died"):
-        evaluate_in_worker("lines_seen", [declared()], [], TABLE)
-    (verdict,) = evaluate_in_worker("lines_seen", [declared()], [], TABLE)
-    assert verdict["success"]
-
-
-def test_warm_up_starts_one_worker() -> None:
-    started = [threading.Thread(target=warm_up) for _ in range(8)]
-    for thread in started:
-        thread.start()
-    for thread in started:
-        thread.join()
-    assert len(worker._workers) == 1
-
-
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for the process in /proc")
-@pytest.mark.parametrize("end", ["", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"])
-def test_the_worker_ends_with_its_parent(end: str) -> None:
-    script = (
-        "from dagster_project.gate import worker\n"
-        "worker.warm_up()\n"
-        f"print(worker._workers[0].process.pid, flush=True)\n{end}"
-    )
-    parent = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    child = Path("/proc") / parent.stdout.strip()
-    deadline = time.monotonic() + 20  # killed, the parent leaves the child to finish its import first
-    while child.exists() and "Z" not in (child / "stat").read_text().split(")")[-1]:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

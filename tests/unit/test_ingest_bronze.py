@@ -13,6 +13,8 @@ from dagster_project.errors import InputRejected, NotReconciled
 from dagster_project.ingest import bronze as bronze_module
 from dagster_project.ingest.bronze import FileAccount, IngestReport, check_wave
 from dagster_project.ingest.fingerprint import scoring_digest
+from dagster_project.ingest.profile import Profile
+from dagster_project.ingest.read import Cells, Delivered, read_cells
 from dagster_project.ingest.wave import load_wave
 from dagster_project.schema import EXPORT_TABLES, PROVENANCE, REFERENCE_TABLES
 from tests.small_wave import LINES, WAVE, WEB_HEADER, SmallWave, write_csv, write_xlsx
@@ -115,6 +117,41 @@ def test_an_unchanged_wave_is_not_read_again(wave: SmallWave, monkeypatch: pytes
     second = wave.ingest()
     assert (first.is_cached, second.is_cached) == (False, True)
     assert second.files == first.files and second.outputs == first.outputs
+
+
+def test_only_the_changed_table_is_read_again_with_the_same_result(
+    wave: SmallWave, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wave.ingest()
+    read: list[str] = []
+
+    def noting(delivered: Delivered, profile: Profile) -> Cells:
+        read.append(delivered.name)
+        return read_cells(delivered, profile)
+
+    monkeypatch.setattr(bronze_module, "read_cells", noting)
+    wave.web[0]["内容丰富度"] = {"丰富": "一般"}.get(wave.web[0]["内容丰富度"], "丰富")
+    write_csv(wave.folder / "web_1.csv", wave.web, "utf-8-sig", WEB_HEADER)
+    wave.ingest()
+    assert read == ["web_1.csv"]
+
+    afresh = SmallWave(tmp_path / "elsewhere")
+    afresh.write()
+    shutil.copyfile(wave.folder / "web_1.csv", afresh.folder / "web_1.csv")
+    afresh.ingest()
+    assert contents(afresh) == contents(wave)
+
+
+def test_a_table_with_quarantined_rows_is_always_read_again(wave: SmallWave) -> None:
+    """The report tells every fault, whichever file has changed since."""
+    wave.dial[0]["是否接通"] = "也许"
+    write_csv(wave.folder / "dial_1.csv", wave.dial, "gb18030")
+    first = wave.ingest()
+    write_csv(wave.folder / "web_1.csv", wave.web[::-1], "utf-8-sig", WEB_HEADER)
+    second = wave.ingest()
+    assert not second.is_cached
+    assert first.messages and second.messages == first.messages
+    assert second.fault_counts == first.fault_counts
 
 
 CHANGES: dict[str, Callable[[SmallWave], object]] = {
