@@ -10,28 +10,40 @@
     read_parquet('scope/scope.parquet')
 {%- endmacro %}
 
-{# Rows of the lines in scope leave before they are appended anew, in the same transaction. #}
-{% macro purge_lines() %}
-    {% if is_incremental() %}
-        delete from {{ this }}
-        where
-            wave in (select full_scope.wave from {{ scope() }} as full_scope where full_scope.is_full)
-            or (wave, line_id) in (
-                select
-                    line_scope.wave,
-                    line_scope.line_id
-                from {{ scope() }} as line_scope
-            )
-    {% endif %}
-{% endmacro %}
+{#
+    A table of which a run replaces the rows in scope, in one transaction; the other rows stand.
+    `config(scope=...)`: line (the lines of the scope, or the whole wave where it is full) or wave.
 
-{# Published tables are made anew for the whole wave. #}
-{% macro purge_waves() %}
-    {% if is_incremental() %}
-        delete from {{ this }}
-        where wave in (select wave_scope.wave from {{ scope() }} as wave_scope)
-    {% endif %}
-{% endmacro %}
+    dbt's own incremental builds each model in a table of its own first, and compares its columns
+    with those that stand. Here they can not differ: where a model changes, the pipeline makes the
+    warehouse anew, and every table with it by its contract.
+#}
+{% materialization scoped, adapter='duckdb' -%}
+    {%- set target = this.incorporate(type='table') -%}
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+    {% call statement('main') %}
+        {% if load_cached_relation(this) is none %}
+            {{ create_table_as(False, target, sql) }}
+        {% else %}
+            {%- set columns = model.columns.keys() | join(', ') -%}
+            delete from {{ target }} where {{ lines_in_scope() if config.require('scope') == 'line' else wave_in_scope() }};
+            insert into {{ target }} ({{ columns }}) select {{ columns }} from ({{ sql }}) as model
+        {% endif %}
+    {% endcall %}
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {% do adapter.commit() %}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+    {{ return({'relations': [target]}) }}
+{%- endmaterialization %}
+
+{# Rows of the lines that this run recomputes, as a condition. #}
+{% macro lines_in_scope() -%}
+    (
+        wave in (select full_scope.wave from {{ scope() }} as full_scope where full_scope.is_full)
+        or (wave, line_id) in (select line_scope.wave, line_scope.line_id from {{ scope() }} as line_scope)
+    )
+{%- endmacro %}
 
 {# The waves that this run recomputes, as a condition. #}
 {% macro wave_in_scope() -%}

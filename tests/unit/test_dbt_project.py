@@ -36,7 +36,7 @@ def test_published_and_score_tables_carry_contracts_and_a_tested_grain(manifest:
     tables = {
         key: node
         for key, node in manifest["nodes"].items()
-        if node["resource_type"] == "model" and node["config"]["materialized"] == "incremental"
+        if node["resource_type"] == "model" and node["config"]["materialized"] == "scoped"
     }
     grains = {
         node["attached_node"]
