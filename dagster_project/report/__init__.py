@@ -1,0 +1,1 @@
+"""What people read, rendered from a release and nothing but the release."""

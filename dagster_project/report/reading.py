@@ -1,0 +1,153 @@
+"""A release as the report's renderers read it: every file of it, once, by what it is asked for.
+
+Belongs here: reading and looking up. Does not belong here: what is said of it, or how it looks.
+Numbers stay what the release holds: printed values are Decimal, in points unless a figure's unit
+says otherwise; nothing is rounded or computed here.
+"""
+
+import csv
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from dagster_project.release.folder import MANIFEST
+
+SYNTHETIC_NOTE = "模拟数据"
+TOTAL = "T"
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node of the method's tree. `parent` is None for the total; `level` 0 (total) to 3."""
+
+    code: str
+    label: str
+    level: int
+    parent: str | None
+
+
+class Release:
+    """A release folder. Rows come in the order of the files, which is the order of their keys."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def _table(self, name: str) -> list[Row]:
+        rows: list[Row] = pq.ParquetFile(self.folder / f"{name}.parquet").read().to_pylist()
+        return rows
+
+    def _json(self, name: str) -> Any:
+        return json.loads((self.folder / name).read_text(encoding="utf-8"))
+
+    def method(self, name: str) -> list[dict[str, str]]:
+        """Rows of one CSV of the method version that the release carries."""
+        with (self.folder / "method" / f"{name}.csv").open(encoding="utf-8", newline="") as stream:
+            return list(csv.DictReader(stream))
+
+    @cached_property
+    def manifest(self) -> Row:
+        manifest: Row = self._json(MANIFEST)
+        return manifest
+
+    @property
+    def id(self) -> str:
+        return str(self.manifest["release"])
+
+    @property
+    def label(self) -> str:
+        return str(self.manifest["label"])
+
+    @property
+    def note(self) -> str:
+        """What every page, sheet and file has to say; empty for a wave that was probed."""
+        return SYNTHETIC_NOTE if self.manifest["synthetic"] else ""
+
+    @cached_property
+    def figures(self) -> dict[str, Row]:
+        """{figure id: id, label, section, kind, unit, value, unrounded, k, n, change, growth_pct, footnote …}."""
+        return {figure["id"]: figure for figure in self._json("figures.json")}
+
+    @cached_property
+    def quality(self) -> Row:
+        quality: Row = self._json("quality.json")
+        return quality
+
+    @cached_property
+    def lines(self) -> dict[str, Row]:
+        """{line_id: its row of the frame}."""
+        return {row["line_id"]: row for row in self._table("lines")}
+
+    @cached_property
+    def scores(self) -> dict[str, dict[tuple[str, str], Row]]:
+        """{line_id: {(channel, node code): level, score_nano, published, change, effective_weight, na_reason}}."""
+        scores: dict[str, dict[tuple[str, str], Row]] = defaultdict(dict)
+        for row in self._table("line_scores"):
+            scores[row["line_id"]][row["channel"], row["node_code"]] = row
+        return dict(scores)
+
+    @cached_property
+    def classes(self) -> dict[str, Row]:
+        """{line_id: attempts, connected, line_class, is_ranked, p_repeat_<class>}."""
+        return {row["line_id"]: row for row in self._table("line_classes")}
+
+    @cached_property
+    def flags(self) -> dict[str, dict[str, bool]]:
+        """{line_id: {flag code: whether it is set}}."""
+        flags: dict[str, dict[str, bool]] = defaultdict(dict)
+        for row in self._table("line_flags"):
+            flags[row["line_id"]][row["flag_code"]] = row["is_set"]
+        return dict(flags)
+
+    @cached_property
+    def rankings(self) -> dict[str, list[Row]]:
+        """{group code: its rows as they are listed}."""
+        rankings: dict[str, list[Row]] = {group["group_code"]: [] for group in self.method("rank_groups")}
+        for row in self._table("rankings"):
+            rankings[row["group_code"]].append(row)
+        return rankings
+
+    @cached_property
+    def aggregates(self) -> dict[tuple[str, str], dict[tuple[str, str], Row]]:
+        """{(dimension, member): {(channel, node code): level, n, n_na, mean_nano, published}}."""
+        aggregates: dict[tuple[str, str], dict[tuple[str, str], Row]] = defaultdict(dict)
+        for row in self._table("aggregates"):
+            aggregates[row["dimension"], row["member"]][row["channel"], row["node_code"]] = row
+        return dict(aggregates)
+
+    @cached_property
+    def scenarios(self) -> dict[str, list[Row]]:
+        """{line_id: channel, indicator_code, scenario_code, n_observations, n_observed, n_valid, score_nano}."""
+        return _by_line(self._table("scenarios"))
+
+    @cached_property
+    def observations(self) -> dict[str, list[Row]]:
+        """{line_id: channel, unit, unit_id, probe_id, scenario_code, indicator_code, score_nano, na_code}."""
+        return _by_line(self._table("observations"))
+
+    @cached_property
+    def tree(self) -> dict[str, Node]:
+        """{node code: node}, the total first, then each first-level indicator followed by what is below it."""
+        nodes = {TOTAL: Node(TOTAL, "总体得分", 0, None)}
+        for row in self.method("indicators"):
+            parent = TOTAL
+            for level, code, label in ((1, "l1_code", "l1"), (2, "l2_code", "l2"), (3, "indicator_code", "indicator")):
+                nodes.setdefault(row[code], Node(row[code], row[label], level, parent))
+                parent = row[code]
+        return nodes
+
+    @cached_property
+    def class_labels(self) -> dict[str, str]:
+        return {row["line_class"]: row["label"] for row in self.method("line_class_rules")}
+
+
+def _by_line(rows: list[Row]) -> dict[str, list[Row]]:
+    by_line: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_line[row["line_id"]].append(row)
+    return dict(by_line)
