@@ -161,10 +161,15 @@ def _write_csv(table: pa.Table, path: Path, note: str) -> None:
         writer.writerows(["" if value is None else _text(value) for value in (*row, note)] for row in rows)
 
 
+def inert(text: str) -> str:
+    """The text as a CSV may hold it: what a spreadsheet would take for a formula is marked as text."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
 def _text(value: Any) -> str:
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    # A name that a spreadsheet would take for a formula is shown as text.
-    return f"'{text}" if isinstance(value, str) and text[:1] in "=+-@\t\r" else text
+    if isinstance(value, bool):
+        return str(value).lower()
+    return inert(value) if isinstance(value, str) else str(value)
 
 
 def _write_json(content: Any, path: Path) -> None:

@@ -9,6 +9,7 @@ import csv
 import json
 from collections import defaultdict
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,8 @@ class Release:
         return rows
 
     def _json(self, name: str) -> Any:
-        return json.loads((self.folder / name).read_text(encoding="utf-8"))
+        """Fractions come as Decimal: digits as the file has them."""
+        return json.loads((self.folder / name).read_text(encoding="utf-8"), parse_float=Decimal)
 
     def method(self, name: str) -> list[dict[str, str]]:
         """Rows of one CSV of the method version that the release carries."""
@@ -72,6 +74,12 @@ class Release:
     def figures(self) -> dict[str, Row]:
         """{figure id: id, label, section, kind, unit, value, unrounded, k, n, change, growth_pct, footnote …}."""
         return {figure["id"]: figure for figure in self._json("figures.json")}
+
+    @cached_property
+    def claims(self) -> Row:
+        """sections: [{id, title, sentences: [{text, claims}]}], recommendations: [{title, text}], counts."""
+        claims: Row = self._json("claims.json")
+        return claims
 
     @cached_property
     def quality(self) -> Row:
@@ -140,6 +148,13 @@ class Release:
                 nodes.setdefault(row[code], Node(row[code], row[label], level, parent))
                 parent = row[code]
         return nodes
+
+    @cached_property
+    def tiers(self) -> list[str]:
+        """The tiers of the frame, in the order in which the method's figures name them."""
+        present = {member for dimension, member in self.aggregates if dimension == "tier"}
+        named = [row["member"] for row in self.method("figures") if row["dimension"] == "tier"]
+        return [tier for tier in dict.fromkeys([*named, *sorted(present)]) if tier in present]
 
     @cached_property
     def class_labels(self) -> dict[str, str]:

@@ -1,0 +1,276 @@
+"""The static site of a release: pages that work from a folder, without a server and without a network.
+
+Belongs here: which pages there are, and what of the release stands on each. Does not belong here:
+how a page looks (`templates/`, `static/`), what the numbers are (`reading.py`).
+
+Every name from the release is text: the templates escape it, and isolate its writing direction.
+"""
+
+import csv
+import io
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from dagster_project.errors import HotlineError
+from dagster_project.release.tables import inert
+from dagster_project.report.findings import findings
+from dagster_project.report.reading import TOTAL, Node, Release, Row
+
+HERE = Path(__file__).parent
+STATIC = ("echarts.bar.min.js", "echarts.LICENSE.txt", "echarts.NOTICE.txt", "site.css", "site.js")
+DOWNLOADS = ("figures.json", "claims.json", "rankings.csv", "quality.json", "manifest.json")
+NA_LABELS = {
+    "not_applicable": "不适用", "invalid": "无效", "not_reached": "未接通", "no_reply": "未回复", "missing": "缺失",
+}  # fmt: skip
+CHANNELS = {"all": "合并", "phone": "电话端", "web": "网络端"}
+# A code becomes the name of a file.
+CODE = re.compile(r"[0-9A-Za-z_-]{1,40}")
+N_EXTREMES = 3  # strengths and weaknesses that a line's page names
+
+
+@dataclass(frozen=True)
+class ProbeTable:
+    """The observations of one kind of unit of a line: indicators down, units across.
+
+    `units`: (unit id, scenario code) per column. `rows`: (indicator code, one cell per unit), a cell
+    being the score in points, or why there is none.
+    """
+
+    title: str
+    units: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def write_site(release: Release, folder: Path) -> None:
+    """Write every page into `folder`, which must be empty. The same release gives the same bytes."""
+    for name, text in pages(release):
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    (folder / "static").mkdir()
+    for name in STATIC:
+        shutil.copyfile(HERE / "static" / name, folder / "static" / name)
+    (folder / "data").mkdir()
+    for name in DOWNLOADS:
+        shutil.copyfile(release.folder / name, folder / "data" / name)
+    (folder / "data" / "line_scores.csv").write_text(_scores_csv(release), encoding="utf-8-sig")
+
+
+def pages(release: Release) -> Iterator[tuple[str, str]]:
+    """(name relative to the site, HTML) of every page."""
+    environment = _environment(release)
+    shared = {"findings": findings(release), "grid": _province_grid(release)}
+    yield "index.html", environment.get_template("index.html").render(up="", **shared)
+    for group in release.method("rank_groups"):
+        code = _code(group["group_code"])
+        rows = [_ranked(release, row) for row in release.rankings[code]]
+        yield f"rankings/{code}.html", environment.get_template("ranking.html").render(up="../", group=group, rows=rows)
+    line_page = environment.get_template("line.html")
+    for line_id in release.lines:
+        yield f"lines/{_code(line_id)}.html", line_page.render(up="../", **_line(release, line_id))
+    group_page = environment.get_template("group.html")
+    for dimension in ("province", "tier"):
+        for number, (member, title) in enumerate(_members(release, dimension), start=1):
+            name = _code(member) if dimension == "province" else str(number)
+            yield f"{dimension}s/{name}.html", group_page.render(up="../", **_group(release, dimension, member, title))
+    for name in ("method", "quality", "revisions", "data"):
+        yield f"{name}.html", environment.get_template(f"{name}.html").render(up="")
+
+
+def _environment(release: Release) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"points": points, "signed": signed, "percent": percent}
+    environment.globals |= {
+        "release": release,
+        "class_labels": release.class_labels,
+        "channels": CHANNELS,
+        "tier_numbers": {member: number for number, (member, _) in enumerate(_members(release, "tier"), start=1)},
+        "downloads": [*DOWNLOADS, "line_scores.csv"],
+    }
+    return environment
+
+
+def _code(code: str) -> str:
+    if not CODE.fullmatch(code):
+        raise HotlineError(f"代码「{code}」不能作为文件名 / the code can not be the name of a page: {code!r}")
+    return code
+
+
+# --- numbers as text ---------------------------------------------------------------------------
+
+
+def points(value: Decimal | float | None) -> str:
+    """A printed value as it stands, with two decimals; a dash where there is none."""
+    return "–" if value is None else f"{value:.2f}"
+
+
+def signed(value: Decimal | float | None) -> str:
+    """A change with its sign, two decimals; an empty text where there is nothing to compare with."""
+    return "" if value is None else f"{value:+.2f}"
+
+
+def percent(share: Decimal) -> str:
+    """A share of one as per cent, one decimal."""
+    return f"{share * 100:.1f}%"
+
+
+# --- what stands on a page ---------------------------------------------------------------------
+
+
+def _ranked(release: Release, row: Row) -> Row:
+    line = release.lines.get(row["unit_code"]) if row["unit"] == "line" else None
+    folder = "lines" if line else "provinces"
+    return {
+        **row,
+        "province": line["province"] if line else None,
+        "href": f"../{folder}/{_code(row['unit_code'])}.html",
+    }
+
+
+def _line(release: Release, line_id: str) -> Row:
+    line, scores = release.lines[line_id], release.scores[line_id]
+    tier = release.aggregates["tier", line["tier"]]
+    nodes = [_line_node(node, scores, tier) for node in release.tree.values()]
+    apart = sorted((each for each in nodes if each["level"] == 3 and each["lead"] is not None), key=_lead)
+    return {
+        "line": line,
+        "total": scores["all", TOTAL],
+        "phone": scores.get(("phone", TOTAL)),
+        "web": scores.get(("web", TOTAL)),
+        "line_class": release.classes[line_id],
+        "places": _places(release, line_id, line["province_code"]),
+        "nodes": nodes,
+        "weaknesses": [each for each in apart if each["lead"] < 0][:N_EXTREMES],
+        "strengths": [each for each in reversed(apart) if each["lead"] > 0][:N_EXTREMES],
+        "probes": _probe_tables(release, line_id),
+    }
+
+
+def _lead(node: Row) -> tuple[Decimal, str]:
+    return node["lead"], node["code"]
+
+
+def _line_node(node: Node, scores: dict[tuple[str, str], Row], tier: dict[tuple[str, str], Row]) -> Row:
+    pooled = scores.get(("all", node.code))
+    mean = tier.get(("all", node.code))
+    ours, theirs = (row["published"] if row else None for row in (pooled, mean))
+    return {
+        "code": node.code,
+        "label": node.label,
+        "level": node.level,
+        "all": ours,
+        **{channel: (scores.get((channel, node.code)) or {}).get("published") for channel in ("phone", "web")},
+        "change": pooled["change"] if pooled else None,
+        "weight": pooled["effective_weight"] if pooled else None,
+        "tier_mean": theirs,
+        "lead": ours - theirs if ours is not None and theirs is not None else None,
+    }
+
+
+def _places(release: Release, line_id: str, province_code: str) -> list[Row]:
+    """The rankings in which the line, or else its province, stands."""
+    places = []
+    for group in release.method("rank_groups"):
+        wanted = line_id if group["unit"] == "line" else province_code
+        for row in release.rankings[group["group_code"]]:
+            if row["unit_code"] == wanted:
+                places.append({**row, "group": group, "of": len(release.rankings[group["group_code"]])})
+    return places
+
+
+def _probe_tables(release: Release, line_id: str) -> list[ProbeTable]:
+    """Diallings, calls, web visits and web requests: a unit with the same indicators is of one kind."""
+    units: dict[str, dict[str, Row]] = {}
+    for row in release.observations.get(line_id, []):
+        units.setdefault(row["unit_id"], {})[row["indicator_code"]] = row
+    kinds: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+    for unit_id, cells in units.items():
+        first = next(iter(cells.values()))
+        kinds.setdefault((first["channel"], first["unit"], tuple(sorted(cells))), []).append(unit_id)
+    titles = {("phone", "attempt"): "拨打", ("phone", "probe"): "电话监测", ("web", "probe"): "网络监测"}
+    return [
+        ProbeTable(
+            titles.get((channel, unit), f"{channel} {unit}"),
+            tuple(
+                (unit_id.rsplit("-", 1)[-1], next(iter(units[unit_id].values()))["scenario_code"]) for unit_id in ids
+            ),
+            tuple((code, tuple(_cell(units[unit_id][code]) for unit_id in ids)) for code in codes),
+        )
+        for (channel, unit, codes), ids in kinds.items()
+    ]
+
+
+def _cell(observation: Row) -> str:
+    nano = observation["score_nano"]
+    if nano is None:
+        return NA_LABELS.get(observation["na_code"], observation["na_code"])
+    return f"{Decimal(nano).scaleb(-9).normalize():f}"
+
+
+def _members(release: Release, dimension: str) -> list[tuple[str, str]]:
+    """(member, title) of each province by code, or of each tier in the method's order."""
+    if dimension == "tier":
+        return [(tier, tier) for tier in release.tiers]
+    return sorted({line["province_code"]: line["province"] for line in release.lines.values()}.items())
+
+
+def _group(release: Release, dimension: str, member: str, title: str) -> Row:
+    column = "province_code" if dimension == "province" else "tier"
+    ids = [line_id for line_id, line in release.lines.items() if line[column] == member]
+    national, ours = release.aggregates["national", "all"], release.aggregates[dimension, member]
+    rows = [
+        {
+            "label": node.label, "level": node.level, "ours": ours.get(("all", node.code)),
+            "national": national.get(("all", node.code)),
+        }
+        for node in release.tree.values() if node.level <= 2
+    ]  # fmt: skip
+    lines = [
+        {**release.lines[each], **release.classes[each], "total": release.scores[each]["all", TOTAL]} for each in ids
+    ]
+    lines.sort(key=lambda each: (-(each["total"]["published"] or Decimal(-1)), each["line_id"]))
+    places = [row for row in release.rankings.get("province", []) if row["unit_code"] == member]
+    return {"dimension": dimension, "title": title, "nodes": rows, "lines": lines, "places": places}
+
+
+def _province_grid(release: Release) -> list[Row]:
+    """The 34 provincial units by their place in the tile grid, with the score and its shade (1 low to 5 high)."""
+    with (HERE / "static" / "province_grid.csv").open(encoding="utf-8", newline="") as stream:
+        tiles: list[Row] = list(csv.DictReader(stream))
+    published = {
+        member: rows["all", TOTAL]["published"]
+        for (dimension, member), rows in release.aggregates.items()
+        if dimension == "province"
+    }
+    ordered = sorted(value for value in published.values() if value is not None)
+    for tile in tiles:
+        value = published.get(tile["province_code"])
+        below = sum(each < value for each in ordered) if value is not None else 0
+        tile |= {"value": value, "shade": 0 if value is None else 1 + 5 * below // max(len(ordered), 1)}
+    return sorted(tiles, key=lambda tile: (int(tile["row"]), int(tile["column"])))
+
+
+def _scores_csv(release: Release) -> str:
+    """One row per line: pooled score of every node, and the total of each channel; printed values."""
+    columns = [("all", code) for code in release.tree] + [(channel, TOTAL) for channel in CHANNELS if channel != "all"]
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    names = [code if channel == "all" else f"{code}_{channel}" for channel, code in columns]
+    writer.writerow(["line_id", "city", *names, "note"])
+    for line_id, scores in release.scores.items():
+        values = [scores.get(column) for column in columns]
+        printed = ["" if row is None or row["published"] is None else f"{row['published']:.2f}" for row in values]
+        writer.writerow([line_id, inert(release.lines[line_id]["city"]), *printed, release.note])
+    return text.getvalue()
