@@ -75,6 +75,16 @@ class Paths:
     def current(self, wave: str) -> Path:
         return self.releases(wave) / "current"
 
+    def reports(self, wave: str) -> Path:
+        """What is rendered from the wave's releases; `current` shows the one of the current release."""
+        return self.home / "reports" / wave
+
+    def current_report(self, wave: str) -> Path:
+        return self.reports(wave) / "current"
+
+    def site_index(self, wave: str) -> Path:
+        return self.current_report(wave) / "site" / "index.html"
+
     @property
     def dagster_home(self) -> Path:
         return self.home / "dagster"

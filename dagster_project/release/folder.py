@@ -36,13 +36,19 @@ def publish(staged: Path, releases: Path, release: str) -> Path:
     target = releases / release
     if target.exists():
         _require_equal(staged, target)
+    settle(staged, target)
+    return target
+
+
+def settle(staged: Path, target: Path) -> None:
+    """Give `staged` its final name, unless that is there already, and let `current` beside it point there."""
+    if target.exists():
         shutil.rmtree(staged)
     else:
         _flush(staged)
         staged.rename(target)
-        flush_folder(releases)
-    _switch(releases, release)
-    return target
+        flush_folder(target.parent)
+    _switch(target.parent, target.name)
 
 
 def new_staging_folder(releases: Path, release: str) -> Path:

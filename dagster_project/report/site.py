@@ -16,6 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from dagster_project.errors import HotlineError
 from dagster_project.release.tables import inert
@@ -38,13 +39,13 @@ N_EXTREMES = 3  # strengths and weaknesses that a line's page names
 class ProbeTable:
     """The observations of one kind of unit of a line: indicators down, units across.
 
-    `units`: (unit id, scenario code) per column. `rows`: (indicator code, one cell per unit), a cell
-    being the score in points, or why there is none.
+    `units`: (number within the line, scenario code) per column. `rows`: (indicator code, one cell per
+    unit as HTML), a cell being the score in points, or why there is none.
     """
 
     title: str
-    units: tuple[tuple[str, str], ...]
-    rows: tuple[tuple[str, tuple[str, ...]], ...]
+    units: tuple[tuple[str, str | None], ...]
+    rows: tuple[tuple[str, Markup], ...]
 
 
 def write_site(release: Release, folder: Path) -> None:
@@ -203,19 +204,21 @@ def _probe_tables(release: Release, line_id: str) -> list[ProbeTable]:
     return [
         ProbeTable(
             titles.get((channel, unit), f"{channel} {unit}"),
-            tuple(
-                (unit_id.rsplit("-", 1)[-1], next(iter(units[unit_id].values()))["scenario_code"]) for unit_id in ids
-            ),
-            tuple((code, tuple(_cell(units[unit_id][code]) for unit_id in ids)) for code in codes),
+            tuple(_unit(unit_id, units[unit_id]) for unit_id in ids),
+            tuple((code, Markup("<td>").join(_cell(units[unit_id][code]) for unit_id in ids)) for code in codes),
         )
         for (channel, unit, codes), ids in kinds.items()
     ]
 
 
+def _unit(unit_id: str, cells: dict[str, Row]) -> tuple[str, str | None]:
+    return unit_id.rsplit("-", 1)[-1].lstrip("0"), next(iter(cells.values()))["scenario_code"]
+
+
 def _cell(observation: Row) -> str:
     nano = observation["score_nano"]
     if nano is None:
-        return NA_LABELS.get(observation["na_code"], observation["na_code"])
+        return NA_LABELS.get(str(observation["na_code"]), str(observation["na_code"]))
     return f"{Decimal(nano).scaleb(-9).normalize():f}"
 
 
