@@ -1,0 +1,67 @@
+"""Render everything that people read of a wave's current release, and let readers see it at once.
+
+Reports lie beside the releases and not in them: a release has the same bytes on every machine, while a
+PDF embeds that machine's fonts, and a better template is no new release. A rendering is a folder
+named by its content; `current` points at the latest, and is replaced in one step.
+"""
+
+import hashlib
+import logging
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from dagster_project.errors import UsageError
+from dagster_project.paths import Paths
+from dagster_project.release.folder import current_release, file_hashes, new_staging_folder, settle
+from dagster_project.report.reading import Release
+from dagster_project.report.site import write_site
+from dagster_project.report.workbook import write_workbook
+
+INDEX = "site/index.html"
+WORKBOOK = "workbook.xlsx"
+
+logger = logging.getLogger("hotline")
+
+
+@dataclass(frozen=True)
+class Report:
+    """One rendering: its folder, and the release that it shows."""
+
+    folder: Path
+    release: str
+
+    @property
+    def index(self) -> Path:
+        return self.folder / INDEX
+
+
+def publish_report(paths: Paths, wave_id: str) -> Report:
+    """Render site and workbook of the wave's current release, and point `current` at them.
+
+    Rendered again, the same release gives the same folder. Renderings of other releases stay until
+    their release is rendered anew; older ones of this release go. Raises UsageError where nothing
+    is published yet.
+    """
+    release_folder = current_release(paths.current(wave_id))
+    if release_folder is None:
+        raise UsageError(f"{wave_id}:尚无发布,请先运行 / nothing is published yet; run the wave first")
+    release = Release(release_folder)
+    reports = paths.reports(wave_id)
+    staged = new_staging_folder(reports, release.id)
+    (staged / "site").mkdir()
+    write_site(release, staged / "site")
+    write_workbook(release, staged / WORKBOOK)
+    target = reports / f"{release.id}-{_content(staged)}"
+    settle(staged, target)
+    for other in reports.glob(f"{release.id}-*"):
+        if other != target:
+            shutil.rmtree(other)
+    logger.info("已生成报告 / report rendered: %s", target / INDEX)
+    return Report(target, release.id)
+
+
+def _content(folder: Path) -> str:
+    """Twelve letters of a hash over the names and contents of a rendering's files."""
+    text = "\n".join(f"{name} {sha256}" for name, sha256 in file_hashes(folder).items())
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
