@@ -8,7 +8,7 @@ The templates are given JSON and nothing else: a text of the release is never pa
 import functools
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, time
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
@@ -18,12 +18,13 @@ import typst
 
 from dagster_project.errors import HotlineError, UsageError
 from dagster_project.files import replace_files
+from dagster_project.report import findings as findings_of
+from dagster_project.report.findings import Finding, findings
 from dagster_project.report.reading import TOTAL, Node, Release, Row
 from dagster_project.report.workbook import (
     CHANNELS,
     EMPTY,
     NOT_RANKED,
-    SECTIONS,
     UNITS,
     class_rules,
     footnote,
@@ -152,13 +153,13 @@ def _basis(figure: Row) -> str:
 
 
 def _report(release: Release) -> Row:
-    claims = _claims(release)
+    release = _told(release)
     return {
         "title": TITLE,
         "facts": _facts(release),
-        "sections": _sections(release, claims.get("sections", [])),
+        "sections": _sections(release),
         "recommendations": [
-            {"title": each["title"], "text": each["text"]} for each in claims.get("recommendations", [])
+            {"title": each["title"], "text": each["text"]} for each in release.claims["recommendations"]
         ],
         "rankings": [_ranking(release, group) for group in release.method("rank_groups")],
         "not-ranked": NOT_RANKED,
@@ -167,11 +168,14 @@ def _report(release: Release) -> Row:
     }  # fmt: skip
 
 
-def _claims(release: Release) -> Row:
-    """The sentences of the release; none where it was made before there were any."""
-    path = release.folder / "claims.json"
-    claims: Row = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return claims
+class _Untold(Release):
+    """A release that was made before there were sentences."""
+
+    claims: Row = {"sections": [], "recommendations": []}  # noqa: RUF012
+
+
+def _told(release: Release) -> Release:
+    return release if (release.folder / "claims.json").exists() else _Untold(release.folder)
 
 
 def _facts(release: Release) -> list[tuple[str, str]]:
@@ -187,99 +191,71 @@ def _facts(release: Release) -> list[tuple[str, str]]:
     ]
 
 
-def _sections(release: Release, told: Sequence[Row]) -> list[Row]:
-    """The sections of the claims in their order, then the figures of which no claim speaks."""
-    titles = {section["id"]: section["title"] for section in told}
-    sentences = {section["id"]: [sentence["text"] for sentence in section["sentences"]] for section in told}
-    own = dict.fromkeys(figure["section"] for figure in release.figures.values())
-    order = [*titles, *(name for name in [*SECTIONS, *own] if name in own)]
-    charts = _Charts(release)
-    return [
-        {"title": titles.get(name, SECTIONS.get(name, name)), "sentences": sentences.get(name, []), **charts.of(name)}
-        for name in dict.fromkeys(order)
-    ]
-
-
-class _Charts:
-    """What is drawn of a section's figures; those that no chart shows come as a table."""
-
-    def __init__(self, release: Release) -> None:
-        self.release = release
-        self.measures = {row["figure_id"]: row for row in release.method("figures")}
-        self.drawn: set[str] = set()
-
-    def of(self, section: str) -> Row:
-        figures = [figure for figure in self.release.figures.values() if figure["section"] == section]
-        charts = [*self._first_level(section), *self._bars(figures), *self._partitions(figures)]
-        charts += self._scenarios(figures)
-        left = [figure for figure in figures if figure["id"] not in self.drawn]
-        notes = dict.fromkeys(f"{figure['label']}:{text}。" for figure in figures if (text := footnote(figure)))
-        return {"charts": charts, "numbers": [_number_row(figure) for figure in left], "footnotes": list(notes)}
-
-    def _matching(self, figures: Iterable[Row], **wanted: str) -> list[Row]:
-        """The figures with a value whose measure is as wanted; they count as drawn."""
-        found = []
-        for figure in figures:
-            measure = self.measures.get(figure["id"], {})
-            if figure["value"] is not None and all(measure.get(name) == value for name, value in wanted.items()):
-                found.append(figure)
-        self.drawn |= {figure["id"] for figure in found}
-        return found
-
-    def _first_level(self, section: str) -> list[Chart]:
-        if section != "overall":
-            return []
-        means = self.release.aggregates["national", "all"]
-        nodes = [node for node in self.release.tree.values() if node.level <= 1]
-        return [_by_channel("总体与一级指标得分(按渠道)", nodes, means)]
-
-    def _bars(self, figures: Sequence[Row]) -> list[Chart]:
-        shapes = (
-            ("各级城市总体得分", {"measure": "mean_score", "dimension": "tier"}, 100),
-            ("各级城市电话接通率(%)", {"measure": "connection_rate", "dimension": "tier"}, 100),
-            ("各类线路数量(条)", {"measure": "class_count"}, len(self.release.lines)),
-            ("达到要求的城市占比(%)", {"measure": "flag_share", "kind": "share"}, 100),
-        )
-        charts = []
-        for title, wanted, top in shapes:
-            rows = [_bar(figure) for figure in self._matching(figures, **wanted)]
-            if rows:
-                charts.append({"kind": "bars", "title": title, "max": top, "rows": rows})
-        return charts
-
-    def _partitions(self, figures: Sequence[Row]) -> list[Chart]:
-        """Shares that make a whole, one bar for each whole."""
-        bands = [("band_code", row) for row in self.release.method("line_bands")]
-        rules = [("rule_code", row) for row in self.release.method("scoring_rules") if row["partition_code"]]
-        wholes = {row[code]: (row["partition_code"], row["indicator_code"]) for code, row in [*bands, *rules]}
-        parts: dict[tuple[str, str], list[Row]] = {}
-        for measure in ("band_share", "rule_share"):
-            for figure in self._matching(figures, measure=measure):
-                whole = wholes.get(str(self.measures[figure["id"]]["code"]), (figure["id"], figure["label"]))
-                part = {"label": figure["label"], "value": figure["value"], "shown": f"{_shown(figure['value'])}%"}
-                parts.setdefault(whole, []).append(part)
-        tree = self.release.tree
-        return [
-            {"kind": "stacked", "title": f"{tree[code].label if code in tree else code}构成", "parts": found}
-            for (_, code), found in parts.items()
-        ]
-
-    def _scenarios(self, figures: Sequence[Row]) -> list[Chart]:
-        names = {row["scenario_code"]: row["scenario"] for row in self.release.method("scenarios")}
-        found = self._matching(figures, measure="scenario_mean")
-        if not found:
-            return []
-        values = {
-            (self.measures[each["id"]]["member"], self.measures[each["id"]]["code"]): each["value"] for each in found
+def _sections(release: Release) -> list[Row]:
+    """The findings, then what no finding draws: scores by scenario, and the figures that are left."""
+    told = findings(release)
+    drawn = {bar.figure_id for finding in told for chart in finding.charts for bar in chart.bars}
+    sections = [
+        {
+            "title": finding.title, "sentences": finding.sentences,
+            "charts": [_chart(release, chart) for chart in finding.charts], "footnotes": _footnotes(release, finding),
         }
-        codes = list(dict.fromkeys(code for _, code in values))
-        rows = []
-        for scenario in dict.fromkeys(scenario for scenario, _ in values):
-            own = [values.get((scenario, code)) for code in codes]
-            label = names.get(scenario, scenario)
-            rows.append({"label": label, "values": own, "shown": [_shown(value) for value in own]})
-        series = [self.release.tree[code].label if code in self.release.tree else code for code in codes]
-        return [{"kind": "grouped", "title": "各场景得分", "max": 100, "series": series, "rows": rows}]  # fmt: skip
+        for finding in told
+    ]  # fmt: skip
+    means = release.aggregates["national", "all"]
+    by_channel = _by_channel("总体与一级指标得分(按渠道)", _first_level(release), means)
+    sections.append({"title": "分渠道得分", "charts": [by_channel]})
+    scenarios, figures = _scenarios(release)
+    if figures:
+        sections.append({"title": "分场景得分", "charts": [scenarios]})
+    left = [figure for name, figure in release.figures.items() if name not in drawn | figures]
+    if left:
+        sections.append({"title": "其余数据", "numbers": [_number_row(figure) for figure in left]})
+    empty: Row = {"sentences": [], "charts": [], "numbers": [], "footnotes": []}
+    return [empty | section for section in sections]
+
+
+def _first_level(release: Release) -> list[Node]:
+    return [node for node in release.tree.values() if node.level <= 1]
+
+
+def _footnotes(release: Release, finding: Finding) -> list[str]:
+    bars = (bar for chart in finding.charts for bar in chart.bars)
+    return [f"{bar.label}:{footnote(release.figures[bar.figure_id])}。" for bar in bars if bar.footnote]
+
+
+def _chart(release: Release, chart: findings_of.Chart) -> Chart:
+    """A finding's chart. Scores and shares run to 100, numbers of lines to all of them."""
+    title = f"{chart.title}({chart.unit})"
+    if chart.kind == "partition":
+        parts = [{"label": bar.label, "value": bar.value, "shown": f"{_shown(bar.value)}%"} for bar in chart.bars]
+        return {"kind": "stacked", "title": title, "parts": parts}
+    rows = [{**_bar(release.figures[bar.figure_id]), "before": bar.before} for bar in chart.bars]
+    values = [value for bar in chart.bars for value in (bar.value, bar.before) if value is not None]
+    top = 100 if chart.unit in (UNITS["point"], UNITS["percent"]) else max(len(release.lines), *values)
+    baseline = release.manifest["baseline"]
+    mark = f"竖线为基期({baseline['wave']})" if baseline and chart.has_before else ""
+    return {"kind": "bars", "title": title, "max": top, "rows": rows, "mark": mark}
+
+
+def _scenarios(release: Release) -> tuple[Chart, set[str]]:
+    """Scores by scenario, a bar for each indicator, and the ids of the figures that they are."""
+    names = {row["scenario_code"]: row["scenario"] for row in release.method("scenarios")}
+    measures = [row for row in release.method("figures") if row["measure"] == "scenario_mean"]
+    values = {
+        (row["member"], row["code"]): release.figures[row["figure_id"]]["value"]
+        for row in measures
+        if row["figure_id"] in release.figures
+    }
+    codes = list(dict.fromkeys(code for _, code in values))
+    rows = []
+    for scenario in dict.fromkeys(scenario for scenario, _ in values):
+        own = [values.get((scenario, code)) for code in codes]
+        shown = [_shown(value) for value in own]
+        rows.append({"label": names.get(scenario, scenario), "values": own, "shown": shown})
+    series = [release.tree[code].label if code in release.tree else code for code in codes]
+    chart = {"kind": "grouped", "title": "各场景得分(分)", "max": 100, "series": series, "rows": rows}
+    return chart, {row["figure_id"] for row in measures}
 
 
 def _by_channel(title: str, nodes: Iterable[Node], scores: Mapping[tuple[str, str], Row]) -> Chart:
@@ -403,7 +379,7 @@ def _scorecard(release: Release, line_id: str) -> Row:
         "name-size": 20 if len(name) <= 24 else 12 if len(name) <= 60 else 7,
         "facts": f"{line['province']} · {line['tier']} · 编码 {line_id} · 监测期 {_facts(release)[0][1]}",
         "tiles": [_total_tile(scores), _class_tile(release, line_id), *_rank_tiles(release, line_id)],
-        "first-level": _by_channel("总体与一级指标得分(按渠道)", [node for node in nodes if node.level <= 1], scores),
+        "first-level": _by_channel("总体与一级指标得分(按渠道)", _first_level(release), scores),
         "second-level": [_second_level(release, node, scores, means) for node in nodes if node.level == 2],
         "strongest-title": f"高于{line['tier']}均值最多的指标",
         "weakest-title": f"低于{line['tier']}均值最多的指标",
@@ -458,6 +434,9 @@ def _class_tile(release: Release, line_id: str) -> Row:
     row = release.classes[line_id]
     label = release.class_labels.get(row["line_class"], row["line_class"])
     remark = f"接通 {row['connected']} / 拨打 {row['attempts']},{_rate(row)}"
+    repeat = row.get(f"p_repeat_{row['line_class']}")
+    if repeat is not None:
+        remark += f"。再测一次仍为此类的概率 {repeat:.2f}"
     return {"name": "线路类别", "value": label, "remark": remark}
 
 
@@ -470,7 +449,7 @@ def _rank_tiles(release: Release, line_id: str) -> list[Row]:
         ranked = sum(row["rank"] is not None for row in rows)
         for row in rows:
             if row["unit_code"] == unit:
-                name = group["group_label"] if group["unit"] == "line" else "所在省级单位"
+                name = re.split(r"[(\uff08]", group["group_label"])[0] if group["unit"] == "line" else "所在省级单位"
                 tiles.append(_rank_tile(name, row, ranked))
     return tiles
 
@@ -478,7 +457,7 @@ def _rank_tiles(release: Release, line_id: str) -> list[Row]:
 def _rank_tile(name: str, row: Row, ranked: int) -> Row:
     if row["rank"] is None:
         return {"name": name, "value": NOT_RANKED, "remark": f"共 {ranked} 个参加排名"}
-    remark = f"共 {ranked} 个参加排名"
+    remark = f"共 {ranked} 个"
     if row["places_gained"] is not None:
-        remark += f",名次变化 {_signed(row['places_gained'], 'count')}"
+        remark += f",升降 {_signed(row['places_gained'], 'count')}"
     return {"name": name, "value": f"第 {row['rank']} 名{'(并列)' if row['is_tied'] else ''}", "remark": remark}

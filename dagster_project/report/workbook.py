@@ -8,7 +8,7 @@ Every text cell is written as a string: nothing that a name says can become a fo
 import io
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -279,7 +279,7 @@ def _ranking_row(release: Release, row: Row, *, is_line: bool) -> list[Any]:
 
 def _sheet_name(text: str, taken: set[str]) -> str:
     """A name that Excel accepts: no bracketed part, none of its forbidden characters, 31 at most, unique."""
-    bare = re.sub(r"[\[\]:*?/\\']", " ", visible(re.split(r"[((]", text)[0])).strip()[:28] or "排名"
+    bare = re.sub(r"[\[\]:*?/\\']", " ", visible(re.split(r"[(\uff08]", text)[0])).strip()[:28] or "排名"
     name, number = bare, 2
     while name.lower() in taken:
         name, number = f"{bare} {number}", number + 1
@@ -456,14 +456,13 @@ def _how_to_read(release: Release) -> list[tuple[str, str]]:
 
 def class_rules(release: Release) -> list[tuple[str, str]]:
     """(label, when a line is of this class), in the order in which the method asks."""
-    tests: dict[str, Callable[[str], str]] = {
-        "no_attempts": lambda _: "没有拨打记录",
-        "none_connected": lambda _: "拨打均未接通",
-        "rate_below": lambda bound: f"接通率低于{bound}%",
-        "otherwise": lambda _: "其余",
-    }
+    conditions = {"no_attempts": "没有拨打记录", "none_connected": "拨打均未接通", "otherwise": "其余"}
     rules = []
     for rule in release.method("line_class_rules"):
-        condition = tests[rule["test"]](rule["below_pct"]) if rule["test"] in tests else rule["test"]
+        if rule["test"] == "rate_below":
+            condition = f"接通率低于{rule['below_pct']}%"
+            conditions["otherwise"] = f"接通率不低于{rule['below_pct']}%"
+        else:
+            condition = conditions.get(rule["test"], rule["test"])
         rules.append((rule["label"], condition + ("" if rule["is_ranked"] == "1" else f";{NOT_RANKED}")))
     return rules

@@ -104,6 +104,7 @@ def write_small_release(folder: Path, names: Sequence[str] = HOSTILE_NAMES, *, s
     _write_rankings_csv(folder / "rankings.csv", tables["rankings"], "模拟数据" if synthetic else "")
     _write_json(folder / "figures.json", _figures(tables))
     _write_json(folder / "quality.json", _quality())
+    _write_json(folder / "claims.json", _claims(tables, names))
     _write_json(folder / MANIFEST, _manifest(folder, synthetic))
     return folder
 
@@ -336,7 +337,7 @@ def _figure(row: Mapping[str, str], mean: Row | None, classes: list[Row]) -> Row
     return {
         "id": row["figure_id"], "label": row["label"], "section": row["section"], "kind": row["kind"],
         "unit": row["unit"], "value": value, "unrounded": None if value is None else f"{value:.9f}", "k": k, "n": n,
-        "change": None if value is None else _number(row["figure_id"], "change") - 400 if row["kind"] == "count"
+        "change": None if value is None else _number(row["figure_id"], "change") % 5 - 2 if row["kind"] == "count"
         else (_number(row["figure_id"], "change") - 400) / 100,
         "growth_pct": 1.25, "change_basis": "published values of the baseline wave, plain difference",
         "footnote": "largest-remainder rounding: the shares sum to 100.00" if row["figure_id"] == "web.no_reply"
@@ -354,6 +355,20 @@ def _write_rankings_csv(path: Path, rows: list[Row], note: str) -> None:
 
 def _write_json(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def _claims(tables: Mapping[str, list[Row]], names: Sequence[str]) -> Row:
+    total = next(row for row in tables["aggregates"] if (row["dimension"], row["node_code"]) == ("national", "T"))
+    claim = {"kind": "figure", "figure": "total.score"}
+    sentences = [
+        {"text": f"总体得分为{total['published']}分。", "claims": [claim]},
+        {"text": f"监测了{names[0]}和{names[3]}。", "claims": []},
+    ]
+    recommendations = [{"title": "接通", "text": f"建议{names[4]}增加坐席。"}]
+    return {
+        "sections": [{"id": "overall", "title": "总体", "sentences": sentences}],
+        "recommendations": recommendations,
+    }
 
 
 def _quality() -> Row:
