@@ -42,7 +42,7 @@ CJK_FAMILIES = (
     "Hiragino Sans GB", "SimHei", "SimSun", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Droid Sans Fallback",
     "AR PL UMing CN",
 )  # fmt: skip
-PIECE = 12
+PIECE = 10
 LONG_WORD = re.compile(r"[!-\u2e7f]{17,}")  # a release id is left whole
 COMPARED = 5  # strongest and weakest indicators on a scorecard
 MINUS = "−"
