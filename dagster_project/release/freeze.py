@@ -6,6 +6,7 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
+from dagster_project.claims import narrative
 from dagster_project.errors import NotReconciled
 from dagster_project.ingest.bronze import IngestReport
 from dagster_project.ingest.wave import Wave
@@ -25,7 +26,8 @@ def freeze(paths: Paths, wave: Wave) -> Path:
     """Write the release of `wave` and switch `current` to it. Returns its folder.
 
     The gates must have been asked before (`gate.verdicts.require`). Raises NotReconciled where the
-    published tables were not made from the bronze and baseline that stand now.
+    published tables were not made from the bronze and baseline that stand now, GateFailed where the
+    report's text claims what its figures do not bear out.
     """
     _require_of_one_piece(paths, wave)
     report = IngestReport.from_json(paths.ingest_report(wave.id).read_text(encoding="utf-8"))
@@ -35,6 +37,7 @@ def freeze(paths: Paths, wave: Wave) -> Path:
     write_tables(paths, wave.id, staged, note=SYNTHETIC_NOTE if wave.is_synthetic else "")
     shutil.copytree(paths.method(wave.method), staged / "method")
     shutil.copyfile(paths.quality(wave.id), staged / "quality.json")
+    _write_claims(paths, wave, identity, staged)
     _write_manifest(wave, report, identity, staged)
     folder = publish(staged, releases, identity.release)
     logger.info("已发布 / published %s/%s", wave.id, identity.release)
@@ -61,6 +64,15 @@ def _require_of_one_piece(paths: Paths, wave: Wave) -> None:
             f"{wave.id}:已计算的排名与当前数据不一致,请重新运行 / the rankings that stand were not made from the "
             "present input; run the wave again"
         )
+
+
+def _write_claims(paths: Paths, wave: Wave, identity: Identity, staged: Path) -> None:
+    baseline = None
+    if wave.baseline is not None and identity.baseline_release is not None:
+        baseline = paths.releases(wave.baseline) / identity.baseline_release
+    claims = narrative.claims_of(staged, wave.id, narrative.sources(paths, wave.id), baseline)
+    narrative.require(claims)
+    (staged / narrative.CLAIMS).write_text(narrative.as_json(claims), encoding="utf-8")
 
 
 def _write_manifest(wave: Wave, report: IngestReport, identity: Identity, staged: Path) -> None:

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+from dagster_project.claims.narrative import sources
 from dagster_project.files import files_digest
 from dagster_project.paths import PROJECT, Paths
 
-CODE = ("dagster_project/**/*.py", "dbt/**/*.sql", "dbt/**/*.yml", "dbt/**/*.md", "expectations/*", "requirements.lock")
+CODE = (
+    "dagster_project/**/*.py", "dbt/**/*.sql", "dbt/**/*.yml", "dbt/**/*.md", "expectations/*", "requirements.lock",
+    "raw/narratives/*.yml",  # the project's own text serves every installation that has none
+)  # fmt: skip
 PACKAGES = ("dagster", "dbt-core", "dbt-duckdb", "duckdb", "great-expectations", "numpy", "pandas", "pyarrow")
 
 
@@ -19,7 +23,7 @@ class Identity:
 
     wave: str
     raw_files: tuple[dict[str, Any], ...]  # file, sha256, bytes
-    declaration: str  # hash of wave.yml, frame and method version
+    declaration: str  # hash of wave.yml, frame, method version and the text's files
     code: str
     baseline_release: str | None
     ledger_head: str | None = None
@@ -36,8 +40,14 @@ def code_version() -> str:
 
 
 def declaration_version(paths: Paths, wave: str, method: str, frame: str) -> str:
-    """Hash of what the wave declares: its wave.yml, its frame, its method version."""
-    return files_digest([paths.wave_yml(wave), paths.frame(frame), *paths.method(method).glob("*.csv")], paths.raw)
+    """Hash of what the wave declares: its wave.yml, frame and method version, its narrative and recommendations."""
+    files = [paths.wave_yml(wave), paths.frame(frame), *paths.method(method).glob("*.csv")]
+    texts = sources(paths, wave)
+    if texts.recommendations is not None:
+        files.append(texts.recommendations)
+    if texts.template.is_relative_to(paths.raw):  # another is part of the code
+        files.append(texts.template)
+    return files_digest(files, paths.raw)
 
 
 def package_versions() -> dict[str, str]:
