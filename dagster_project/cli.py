@@ -75,17 +75,25 @@ def check(wave: WaveOption = None, as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def run(wave: WaveOption = None, line: LineOption = None, as_json: JsonOption = False) -> None:
-    """运行监测期:采集、评分、质量门、发布 / ingest, score, gate and publish waves, each after its baseline."""
+def run(
+    wave: WaveOption = None,
+    line: LineOption = None,
+    no_report: Annotated[
+        bool, typer.Option("--no-report", help="只发布数据,不生成报告 / publish the data only; render no report.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """运行监测期:采集、评分、质量门、发布、报告 / ingest, score, gate, publish and report waves, baselines first."""
     from dagster_project.launch import run_waves
     from dagster_project.release.folder import headlines
 
-    outcomes = run_waves(paths(), tuple(wave or ()), tuple(line or ()))
+    outcomes = run_waves(paths(), tuple(wave or ()), tuple(line or ()), ("report",) if no_report else ())
     results = [
         {
             "wave": outcome.wave,
             "release": outcome.release.name,
             "path": str(outcome.release),
+            "report": None if outcome.report is None else str(outcome.report),
             "seconds": round(outcome.seconds, 2),
             "run_id": outcome.run_id,
             "synthetic": outcome.is_synthetic,
@@ -97,12 +105,77 @@ def run(wave: WaveOption = None, line: LineOption = None, as_json: JsonOption = 
 
 
 @app.command()
+def report(wave: WaveOption = None, as_json: JsonOption = False) -> None:
+    """生成报告:由当前发布生成网站、工作簿与 PDF / render site, workbook and PDF from the current release."""
+    from dagster_project.launch import waves_in_order
+    from dagster_project.lock import run_lock
+    from dagster_project.release.folder import current_release
+    from dagster_project.report.publish import publish_report
+
+    installation = paths()
+    released = [each for each in waves_in_order(installation) if current_release(installation.current(each))]
+    with run_lock(installation):
+        rendered = {wave_id: publish_report(installation, wave_id) for wave_id in wave or released}
+    results = [
+        {"wave": wave_id, "release": each.release, "site": str(each.index), "path": str(each.folder)}
+        for wave_id, each in rendered.items()
+    ]
+    text = "\n".join(each["site"] for each in results) or "尚无发布 / nothing is published yet"
+    _print(as_json, results, text)
+    if any(each.lacking for each in rendered.values()):
+        raise typer.Exit(1)
+
+
+@app.command()
+def scorecard(
+    line: Annotated[list[str], typer.Argument(help="热线编码 / codes of lines.")],
+    wave: Annotated[str, typer.Option("--wave", "-w", help="监测期 / wave.")],
+    out: Annotated[Path, typer.Option(help="写入此目录 / write into this folder.")] = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """生成热线单页成绩单(PDF)/ set the one-page scorecard of lines, from the current release."""
+    from dagster_project.errors import UsageError
+    from dagster_project.release.folder import current_release
+    from dagster_project.report.pdf import write_scorecard
+    from dagster_project.report.reading import Release
+
+    folder = current_release(paths().current(wave))
+    if folder is None:
+        raise UsageError(f"{wave}:尚无发布,请先运行 / nothing is published yet; run the wave first")
+    out.mkdir(parents=True, exist_ok=True)
+    release = Release(folder)
+    written = {line_id: out / f"scorecard-{wave}-{line_id}.pdf" for line_id in line}
+    for line_id, path in written.items():
+        write_scorecard(release, line_id, path)
+    _print(as_json, [str(path) for path in written.values()], "\n".join(map(str, written.values())))
+
+
+@app.command()
 def status(as_json: JsonOption = False) -> None:
     """各期现状:数据、得分新旧、当前发布 / what stands: exports, freshness of scores, current release."""
     from dagster_project.status import wave_statuses
 
     statuses = wave_statuses(paths())
     _print(as_json, statuses, "\n".join(_status_text(each) for each in statuses))
+
+
+@app.command()
+def audit(
+    file: Annotated[Path, typer.Argument(help="写明各句表述的 YAML 文件 / a text's claims as YAML.")],
+    wave: Annotated[
+        str | None,
+        typer.Option("--wave", "-w", help="与该期当前发布核对 / hold it against this wave's current release."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """核对文本中的表述:数值、差、增幅、占比、排名等 / check what a text claims: levels, changes, shares, ranks …"""
+    from dagster_project.claims.audit import audit as audited
+    from dagster_project.claims.audit import published_world
+
+    result = audited(file, published_world(paths(), wave) if wave is not None else None)
+    _print(as_json, result.to_json(), result.to_text())
+    if not result.holds:
+        raise typer.Exit(4)
 
 
 @app.command()
@@ -225,6 +298,7 @@ def _outcome_text(result: dict[str, Any]) -> str:
         f"{result['wave']}{mark}",
         f"  发布 / release  {result['release']}  ({result['seconds']:.1f} s)",
         f"  {result['path']}",
+        *([f"  报告 / report  {result['report']}"] if result["report"] else []),
     ]
     for figure in result["figures"].values():
         change = "" if figure["change"] is None else f"  {figure['change']:+}"

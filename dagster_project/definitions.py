@@ -4,13 +4,14 @@ import dagster as dg
 
 from dagster_project.assets.ingest import ingest
 from dagster_project.assets.release import release
+from dagster_project.assets.report import report
 from dagster_project.assets.transform import published, scores
 from dagster_project.gate.checks import delivered_gate, publishable_gate
 from dagster_project.jobs import adhoc_wave, annual_wave, every_july
 from dagster_project.resources import Installation
 
 defs = dg.Definitions(
-    assets=[ingest, scores, published, release],
+    assets=[ingest, scores, published, release, report],
     asset_checks=[delivered_gate, publishable_gate],
     jobs=[annual_wave, adhoc_wave],
     schedules=[every_july],

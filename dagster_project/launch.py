@@ -57,17 +57,18 @@ concurrency:
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """One finished run: the release that is current now, and the seconds from start to end."""
+    """One finished run: the release that is current now, its site if it was rendered, and the run's seconds."""
 
     wave: str
     is_synthetic: bool
     run_id: str
     release: Path
+    report: Path | None
     seconds: float
 
 
-def run_wave(paths: Paths, wave_id: str, lines: tuple[str, ...] = ()) -> RunOutcome:
-    """Run every step of a wave; `lines` limits what is scored anew (empty: all).
+def run_wave(paths: Paths, wave_id: str, lines: tuple[str, ...] = (), leave_out: tuple[str, ...] = ()) -> RunOutcome:
+    """Run the steps of a wave but those left out; `lines` limits what is scored anew (empty: all).
 
     Raises the failure that stopped the run: InputRejected, GateFailed, Busy, NotReconciled, UsageError.
     """
@@ -81,11 +82,13 @@ def run_wave(paths: Paths, wave_id: str, lines: tuple[str, ...] = ()) -> RunOutc
         with dagster_instance(paths) as instance:
             instance.add_dynamic_partitions("waves", [wave_id])
             job = defs.resolve_job_def(f"{wave.kind}_wave")
+            wanted = [key for key in job.asset_layer.selected_asset_keys if key.to_user_string() not in leave_out]
             logging.getLogger("hotline").info("%s:开始 / started", wave_id)
             with _our_failures():
                 result = job.execute_in_process(
                     instance=instance,
                     partition_key=wave_id,
+                    asset_selection=wanted if leave_out else None,
                     run_config={
                         "ops": {"scores": {"config": {"lines": list(lines)}}},
                         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
@@ -94,10 +97,13 @@ def run_wave(paths: Paths, wave_id: str, lines: tuple[str, ...] = ()) -> RunOutc
     folder = current_release(paths.current(wave_id))
     if folder is None:
         raise HotlineError(f"{wave_id}:运行结束但没有发布 / the run ended without a release")
-    return RunOutcome(wave_id, wave.is_synthetic, result.run_id, folder, time.perf_counter() - started)
+    index = None if "report" in leave_out else paths.site_index(wave_id).resolve()
+    return RunOutcome(wave_id, wave.is_synthetic, result.run_id, folder, index, time.perf_counter() - started)
 
 
-def run_waves(paths: Paths, wave_ids: tuple[str, ...], lines: tuple[str, ...]) -> list[RunOutcome]:
+def run_waves(
+    paths: Paths, wave_ids: tuple[str, ...], lines: tuple[str, ...], leave_out: tuple[str, ...] = ()
+) -> list[RunOutcome]:
     """Run several waves (none named: all under raw/), each after its baseline. Lines need one wave."""
     ordered = [wave_id for wave_id in waves_in_order(paths) if not wave_ids or wave_id in wave_ids]
     for wave_id in wave_ids:
@@ -106,7 +112,7 @@ def run_waves(paths: Paths, wave_ids: tuple[str, ...], lines: tuple[str, ...]) -
         raise UsageError("--line 需要且只能配一个 --wave / --line needs exactly one --wave")
     if not ordered:
         raise UsageError("raw/ 下没有任何监测期 / there is no wave under raw/")
-    return [run_wave(paths, wave_id, lines) for wave_id in ordered]
+    return [run_wave(paths, wave_id, lines, leave_out) for wave_id in ordered]
 
 
 def synthetic_waves(paths: Paths, lacking_exports: bool) -> list[str]:

@@ -11,25 +11,28 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from dagster_project.errors import UsageError
+from dagster_project.errors import HotlineError, UsageError
 from dagster_project.paths import Paths
 from dagster_project.release.folder import current_release, file_hashes, new_staging_folder, settle
+from dagster_project.report.pdf import cjk_font, write_pdf
 from dagster_project.report.reading import Release
 from dagster_project.report.site import write_site
 from dagster_project.report.workbook import write_workbook
 
 INDEX = "site/index.html"
 WORKBOOK = "workbook.xlsx"
+PDF = "report.pdf"
 
 logger = logging.getLogger("hotline")
 
 
 @dataclass(frozen=True)
 class Report:
-    """One rendering: its folder, and the release that it shows."""
+    """One rendering: its folder, and the release that it shows. `lacking`: why it has no PDF, if it has none."""
 
     folder: Path
     release: str
+    lacking: str | None
 
     @property
     def index(self) -> Path:
@@ -37,11 +40,11 @@ class Report:
 
 
 def publish_report(paths: Paths, wave_id: str) -> Report:
-    """Render site and workbook of the wave's current release, and point `current` at them.
+    """Render site, workbook and PDF of the wave's current release, and point `current` at them.
 
-    Rendered again, the same release gives the same folder. Renderings of other releases stay until
-    their release is rendered anew; older ones of this release go. Raises UsageError where nothing
-    is published yet.
+    Rendered again, the same release gives the same folder; an older rendering of it goes, those of
+    other releases stay. A machine that cannot set the PDF still renders the others. Raises UsageError
+    where nothing is published yet.
     """
     release_folder = current_release(paths.current(wave_id))
     if release_folder is None:
@@ -52,13 +55,25 @@ def publish_report(paths: Paths, wave_id: str) -> Report:
     (staged / "site").mkdir()
     write_site(release, staged / "site")
     write_workbook(release, staged / WORKBOOK)
+    lacking = _write_pdf(release, staged / PDF)
     target = reports / f"{release.id}-{_content(staged)}"
     settle(staged, target)
     for other in reports.glob(f"{release.id}-*"):
         if other != target:
             shutil.rmtree(other)
     logger.info("已生成报告 / report rendered: %s", target / INDEX)
-    return Report(target, release.id)
+    return Report(target, release.id, lacking)
+
+
+def _write_pdf(release: Release, path: Path) -> str | None:
+    """Write the PDF; why it could not be, where this machine has no font for it."""
+    try:
+        cjk_font()
+    except HotlineError as error:
+        logger.warning("%s", error)
+        return str(error)
+    write_pdf(release, path)
+    return None
 
 
 def _content(folder: Path) -> str:

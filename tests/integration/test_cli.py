@@ -8,7 +8,7 @@ import openpyxl
 import pyarrow.parquet as pq
 import pytest
 
-from tests.integration.conftest import Installation, fresh
+from tests.conftest import Installation, fresh
 
 WAVE = "2022"
 

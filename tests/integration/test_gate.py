@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from dagster_project.paths import PROJECT
-from tests.integration.conftest import Installation
+from tests.conftest import Installation
 
 # A bound that the wave can not meet, by its own wave.yml.
 PUBLISHABLE_RED = {"max_national_mean": {"value": 80, "reason": "a bound that the wave can not meet"}}

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from dagster_project.paths import PROJECT
+from tests.conftest import Installation, fresh
 from tests.independent_scorer import score
-from tests.integration.conftest import Installation, fresh
 
 PUBLISHED = PROJECT / "tests/golden/published_figures_2023.csv"
 IMPOSSIBLE = "impossible"

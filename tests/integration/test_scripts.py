@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from dagster_project.paths import PROJECT
-from tests.integration.conftest import Installation
+from tests.conftest import Installation
 
 
 def test_the_scripts_and_the_release_agree(published: Installation, tmp_path: Path) -> None:

@@ -49,7 +49,8 @@ def test_assets_by_name_and_group(defs: dg.Definitions) -> None:
     for name, spec in specs(defs).items():
         groups.setdefault(str(spec.group_name), set()).add(name.removeprefix("bronze/"))
     assert groups == {
-        "bronze": BRONZE, "staging": STAGING, "scores": SCORES, "published": PUBLISHED, "release": {"release"},
+        "bronze": BRONZE, "staging": STAGING, "scores": SCORES, "published": PUBLISHED,
+        "release": {"release", "report"},
     }  # fmt: skip
 
 
@@ -119,7 +120,7 @@ def test_every_expectation_is_a_check_and_every_critical_one_blocks(defs: dg.Def
 
 
 def test_jobs_hold_everything_and_run_in_one_process(defs: dg.Definitions) -> None:
-    everything = {*STAGING, *SCORES, *PUBLISHED, "release", *(f"bronze/{name}" for name in BRONZE)}
+    everything = {*STAGING, *SCORES, *PUBLISHED, "release", "report", *(f"bronze/{name}" for name in BRONZE)}
     for name in ("annual_wave", "adhoc_wave"):
         job = defs.resolve_job_def(name)
         assert {key.to_user_string() for key in job.asset_layer.selected_asset_keys} == everything

@@ -1,0 +1,29 @@
+"""What people read, rendered from the release that is current now."""
+
+import dagster as dg
+
+from dagster_project.assets.release import release
+from dagster_project.partitions import waves
+from dagster_project.resources import Installation
+
+
+@dg.asset(
+    deps=[release],
+    partitions_def=waves,
+    group_name="release",
+    owners=["team:analysts"],
+    kinds={"html", "excel", "pdf"},
+)
+def report(context: dg.AssetExecutionContext, installation: Installation) -> dg.MaterializeResult:
+    """Site, workbook and PDF of the current release. They open from the folder, without a server."""
+    from dagster_project.report.publish import PDF, WORKBOOK, publish_report  # loaded when there is something to render
+
+    rendered = publish_report(installation.paths, context.partition_key)
+    return dg.MaterializeResult(
+        metadata={
+            "release": rendered.release,
+            "site": dg.MetadataValue.url(rendered.index.as_uri()),
+            "workbook": dg.MetadataValue.path(rendered.folder / WORKBOOK),
+            "PDF": rendered.lacking or dg.MetadataValue.path(rendered.folder / PDF),
+        }
+    )

@@ -1,0 +1,166 @@
+"""The site of the demonstration wave as a reader meets it: opened from the folder, without a network."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from dagster_project.report.reading import Release
+from tests.conftest import Installation
+
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed (Debian: apt-get install chromium)")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def site(published: Installation) -> Path:
+    return published.paths.site_index("2023").resolve().parent
+
+
+@pytest.fixture(scope="module")
+def release(published: Installation) -> Release:
+    return Release(published.paths.current("2023").resolve())
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that may ask no network, and whose errors fail the test."""
+    context = browser.new_context(offline=True, viewport={"width": 1440, "height": 900}, locale="zh-CN")
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", lambda asked: None if asked.url.startswith("file:") else errors.append(asked.url))
+    yield page
+    context.close()
+    assert errors == []
+
+
+def names(page: Page) -> list[str]:
+    return page.locator("table.sortable tbody tr:not([hidden]) th").all_inner_texts()
+
+
+def test_charts_are_drawn(page: Page, site: Path) -> None:
+    page.goto((site / "index.html").as_uri())
+    boxes = page.locator("[data-chart]")
+    assert boxes.count() >= 7
+    for number in range(boxes.count()):
+        canvas = boxes.nth(number).locator("canvas").first
+        painted = canvas.evaluate(
+            "canvas => new Set(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data).size"
+        )
+        assert painted > 3, boxes.nth(number).get_attribute("data-chart")
+
+
+def test_rankings_are_sorted_by_pinyin_and_by_number_and_filtered(page: Page, site: Path, release: Release) -> None:
+    page.goto((site / "rankings/key_city.html").as_uri())
+    listed = [row["unit_name"] for row in release.rankings["key_city"]]
+    assert names(page) == listed
+
+    page.get_by_role("button", name="名称").click()
+    by_pinyin = names(page)
+    assert sorted(by_pinyin) == sorted(listed)
+    # 长(cháng)春 before 成(chéng)都 before 大连, which code points would order otherwise
+    assert by_pinyin.index("长春市") < by_pinyin.index("成都市") < by_pinyin.index("大连市") < by_pinyin.index("郑州市")
+
+    page.get_by_role("button", name="得分").click()
+    scores = {row["unit_name"]: row["published"] for row in release.rankings["key_city"]}
+    values = [scores[name] for name in names(page)]
+    assert values == sorted(values)
+    page.get_by_role("button", name="得分").click()
+    assert [scores[name] for name in names(page)] == sorted(values, reverse=True)
+
+    page.get_by_label("查找").fill("山东")
+    assert sorted(names(page)) == sorted(
+        line["city"] for line in release.lines.values()
+        if line["province"] == "山东省" and line["rank_group"] == "key_city"
+    )  # fmt: skip
+    page.get_by_label("查找").fill("")
+    page.get_by_label("分类").select_option("温线")
+    warm = {row["unit_name"] for row in release.rankings["key_city"] if row["line_class"] == "warm"}
+    assert set(names(page)) == warm and warm
+
+
+def test_a_rank_is_followed_down_to_its_probes(page: Page, site: Path, release: Release) -> None:
+    page.goto((site / "index.html").as_uri())
+    page.get_by_role("link", name="普通城市排名").click()
+    first = release.rankings["ordinary_city"][0]
+    page.get_by_role("link", name=first["unit_name"], exact=True).click()
+    assert page.locator("h1").inner_text() == first["unit_name"]
+    assert page.locator(".heads b").first.inner_text() == f"{first['published']:.2f}"
+
+    tree = page.locator("table.tree tbody tr")
+    shown = {row.locator("th").inner_text(): row.locator("td").first.inner_text() for row in tree.all()}
+    scores = release.scores[first["unit_code"]]
+    for node in release.tree.values():
+        value = scores["all", node.code]["published"]
+        assert shown[node.label] == ("–" if value is None else f"{value:.2f}")
+
+    observations = [row for row in release.observations[first["unit_code"]] if row["score_nano"] is not None]
+    cells = [cell for cell in page.locator("table.probes td").all_inner_texts() if cell.replace(".", "").isdigit()]
+    assert sorted(map(float, cells)) == sorted(row["score_nano"] / 10**9 for row in observations)
+
+
+def test_a_phone_shows_every_page_without_scrolling_sideways(browser: Browser, site: Path) -> None:
+    context = browser.new_context(offline=True, viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    for name in (
+        "index.html",
+        "rankings/province.html",
+        "lines/370100.html",
+        "tiers/1.html",
+        "method.html",
+        "quality.html",
+    ):
+        page.goto((site / name).as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
+    context.close()
+
+
+def test_tables_are_reached_and_sorted_by_keyboard(page: Page, site: Path) -> None:
+    page.goto((site / "rankings/province.html").as_uri())
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.get_by_role("button", name="名称").focus()
+    page.keyboard.press("Enter")
+    head = page.locator("thead th").nth(1)
+    assert head.get_attribute("aria-sort") == "ascending"
+
+
+def test_the_site_is_as_small_as_promised(site: Path) -> None:
+    sizes = {path.relative_to(site).as_posix(): path.stat().st_size for path in site.rglob("*") if path.is_file()}
+    assert sum(sizes.values()) <= 4 * 2**20
+    assert max(size for name, size in sizes.items() if name.startswith("lines/")) <= 20 * 2**10
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _pictures(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Where SCREENSHOTS names a folder, the pages of the documentation are photographed into it."""
+    yield
+    folder = os.environ.get("SCREENSHOTS")
+    if not folder or CHROMIUM is None:
+        return
+    browser, site = request.getfixturevalue("browser"), request.getfixturevalue("site")
+    for width in (1440, 390):
+        context = browser.new_context(offline=True, viewport={"width": width, "height": 900})
+        page = context.new_page()
+        for name in ("index", "rankings/key_city", "lines/370100"):
+            page.goto((site / f"{name}.html").as_uri())
+            page.screenshot(path=f"{folder}/site-{name.replace('/', '-')}-{width}.png")
+        context.close()

@@ -1,0 +1,141 @@
+"""The site by itself: complete, linked, escaped, the same every time, and small."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from dagster_project.errors import HotlineError
+from dagster_project.report.reading import TOTAL, Release
+from dagster_project.report.site import write_site
+from tests.unit.small_release import HOSTILE_NAMES, write_small_release
+
+
+class Page(HTMLParser):
+    """Links, tags and attributes of a page, and its text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        named = dict(attrs)
+        self.tags.append((tag, named))
+        self.links += [value for name in ("href", "src") if (value := named.get(name))]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
+    return Release(write_small_release(tmp_path_factory.mktemp("release") / "small"))
+
+
+@pytest.fixture(scope="module")
+def site(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    write_site(release, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def parsed(site: Path) -> dict[str, Page]:
+    return {
+        path.relative_to(site).as_posix(): Page(path.read_text(encoding="utf-8"))
+        for path in sorted(site.rglob("*.html"))
+    }
+
+
+def test_there_is_a_page_for_every_line_province_tier_and_ranking(release: Release, parsed: dict[str, Page]) -> None:
+    expected = {f"lines/{line_id}.html" for line_id in release.lines}
+    expected |= {f"provinces/{line['province_code']}.html" for line in release.lines.values()}
+    expected |= {f"tiers/{number + 1}.html" for number in range(len(release.tiers))}
+    expected |= {f"rankings/{group['group_code']}.html" for group in release.method("rank_groups")}
+    assert set(parsed) == expected | {f"{name}.html" for name in ("index", "method", "quality", "revisions", "data")}
+
+
+def test_every_link_leads_to_a_file_of_the_site(site: Path, parsed: dict[str, Page]) -> None:
+    for name, page in parsed.items():
+        for link in page.links:
+            parts = urlsplit(link)
+            assert not parts.scheme and not parts.netloc, (name, link)
+            assert not parts.path or (site / name).parent.joinpath(parts.path).resolve().is_file(), (name, link)
+
+
+def test_pages_forbid_foreign_and_inline_script_and_say_that_the_data_are_simulated(parsed: dict[str, Page]) -> None:
+    for name, page in parsed.items():
+        policy = next(named["content"] for tag, named in page.tags if named.get("http-equiv"))
+        assert policy is not None and "default-src 'none'" in policy and "unsafe" not in policy, name
+        scripts = [named for tag, named in page.tags if tag == "script"]
+        assert all("src" in named or named.get("type") == "application/json" for named in scripts), name
+        assert not [tag for tag, named in page.tags if any(key == "style" or key.startswith("on") for key in named)]
+        assert "模拟数据" in page.text, name
+
+
+def test_names_are_text_wherever_they_stand(release: Release, parsed: dict[str, Page]) -> None:
+    names = {line["line_id"]: line["city"] for line in release.lines.values()}
+    assert set(names.values()) == set(HOSTILE_NAMES)
+    for line_id, name in names.items():
+        assert name in parsed[f"lines/{line_id}.html"].text
+        assert name in parsed[f"tiers/{release.tiers.index(release.lines[line_id]['tier']) + 1}.html"].text
+    # a name that turns the writing direction does so within its own element only
+    raw = [name for name, page in parsed.items() if "\u202e" in page.text]
+    assert raw
+
+
+def test_the_writing_direction_of_a_name_is_isolated(site: Path) -> None:
+    for path in site.rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        outside = re.sub(r"<bdi>.*?</bdi>|<title>.*?</title>", "", text, flags=re.DOTALL)
+        assert "\u202e" not in outside, path.name
+
+
+def test_a_line_page_holds_its_scores_and_probes(release: Release, parsed: dict[str, Page]) -> None:
+    for line_id, scores in release.scores.items():
+        text = parsed[f"lines/{line_id}.html"].text
+        total = scores["all", TOTAL]["published"]
+        assert ("–" if total is None else f"{total:.2f}") in text
+        units = {row["unit_id"] for row in release.observations[line_id]}
+        counted = sum(int(number) for number in re.findall(r"(?:拨打|监测) (\d+) 次", text))
+        assert counted == len(units)
+
+
+def test_chart_data_are_the_releases_figures(site: Path, release: Release) -> None:
+    text = (site / "index.html").read_text(encoding="utf-8")
+    blocks = [json.loads(each) for each in re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', text)]
+    assert blocks
+    by_label = {figure["label"]: figure for figure in release.figures.values()}
+    for block in blocks:
+        for number, label in enumerate(block["labels"]):
+            figure = by_label[label]
+            assert block["values"][number] == float(figure["value"])
+            if figure["change"] is not None:
+                assert block["before"][number] == float(figure["value"] - figure["change"])
+
+
+def test_the_same_release_gives_the_same_bytes(release: Release, site: Path, tmp_path: Path) -> None:
+    write_site(Release(release.folder), tmp_path)
+    ours = {path.relative_to(site): path.read_bytes() for path in site.rglob("*") if path.is_file()}
+    assert {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == ours
+
+
+def test_downloads_hold_no_formula_and_say_what_they_are(site: Path) -> None:
+    header, *rows = (site / "data/line_scores.csv").read_text(encoding="utf-8-sig").splitlines()
+    assert header.startswith("line_id,city,T,")
+    assert all(row.endswith("模拟数据") for row in rows)
+    assert not [row for row in rows if re.search(r'(^|,)"?[=+@]', row)]
+
+
+def test_a_code_that_is_no_file_name_is_refused(tmp_path: Path) -> None:
+    release = Release(write_small_release(tmp_path / "release"))
+    line = release.lines.pop("110100")
+    release.lines["../../evil"] = {**line, "line_id": "../../evil"}
+    with pytest.raises(HotlineError, match="can not be the name of a page"):
+        write_site(release, tmp_path / "site")
