@@ -2,6 +2,9 @@
 "use strict";
 
 const pinyin = new Intl.Collator("zh-Hans-CN-u-co-pinyin", { numeric: true });
+// Characters that are read otherwise in the names of places than the collation takes them, with one of that reading.
+const READ_AS = [["六安", "陆安"], ["蚌埠", "泵埠"], ["丽水", "离水"], ["长", "常"], ["重", "虫"], ["厦", "夏"]];
+const spoken = (name) => READ_AS.reduce((text, [written, read]) => text.replaceAll(written, read), name);
 
 function cellText(row, column) {
   const cell = row.cells[column].cloneNode(true);
@@ -12,7 +15,7 @@ function cellText(row, column) {
 // Rows without a number come last, whichever way the others are sorted.
 function comparison(column, type, direction) {
   if (type === "text") {
-    return (one, other) => direction * pinyin.compare(cellText(one, column), cellText(other, column));
+    return (one, other) => direction * pinyin.compare(spoken(cellText(one, column)), spoken(cellText(other, column)));
   }
   const value = (row) => {
     const text = cellText(row, column);
