@@ -10,6 +10,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from dagster_project.claims.claim import (
     DIRECTIONS,
     OPERATORS,
@@ -24,31 +26,42 @@ from dagster_project.claims.claim import (
     Share,
     Threshold,
 )
-from dagster_project.errors import InputRejected
 from dagster_project.ingest.declaration import Declaration, read_declaration
 from dagster_project.ingest.faults import shown
 
 MAX_BYTES = 1_000_000
+MAX_DEPTH = 20
 MAX_PARTS = 20  # of a partition or an ordering
 MAX_N = 10**9
 
 
 def read_yaml(path: Path, shown_as: str) -> Declaration:
-    """The YAML mapping of a text's file. One that is too large or not there comes back empty, with the fault."""
-    fault: str | None = None
+    """The YAML mapping of a text's file. One that can not be read comes back empty, with the fault."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            fault = f"文件超过 {MAX_BYTES} 字节 / more than {MAX_BYTES} bytes"
+        fault = _unreadable(path)
+        if fault is None:
+            return read_declaration(path, shown_as)
+    except (ValueError, OverflowError) as error:
+        # what YAML's own constructors refuse, such as a date that does not exist
+        fault = f"不是合法的 YAML / not valid YAML: {shown(str(error))}"
     except OSError as error:
         fault = f"无法读取 / can not be read: {error.strerror}"
+    return Declaration({}, shown_as, faults=[f"{shown_as}: {fault}"])
+
+
+def _unreadable(path: Path) -> str | None:
+    """What keeps a file from being loaded at all: libyaml crashes on brackets without end."""
+    if path.stat().st_size > MAX_BYTES:
+        return f"文件超过 {MAX_BYTES} 字节 / more than {MAX_BYTES} bytes"
+    depth = 0
     try:
-        return Declaration({}, shown_as, faults=[f"{shown_as}: {fault}"]) if fault else read_declaration(path, shown_as)
-    except (ValueError, OverflowError, RecursionError) as error:
-        # a date that does not exist, brackets without end: refused by YAML's own constructors
-        text = f"{shown_as}: 不是合法的 YAML / not valid YAML: {shown(str(error))}"
-        return Declaration({}, shown_as, faults=[text])
-    except OSError as error:
-        raise InputRejected(f"{shown_as}: 无法读取 / can not be read: {error.strerror}") from error
+        for event in yaml.parse(path.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                return f"嵌套超过 {MAX_DEPTH} 层 / nested more than {MAX_DEPTH} deep"
+    except yaml.YAMLError:
+        return None  # the loader tells where
+    return None
 
 
 def each_of(yml: Declaration, key: str, default: Any = ...) -> list[Declaration]:
