@@ -105,6 +105,15 @@ def test_ranks_are_computed_from_values(tmp_path: Path) -> None:
     assert len(result.contradictions) == 1
 
 
+def test_two_values_of_one_figure_contradict_even_where_each_is_possible(tmp_path: Path) -> None:
+    claims = [{"type": "share", "figure": "x", "value": value, "n": 4} for value in (25, 50)]
+    sentences = [{"text": f"占{claim['value']}%。", "claims": [claim]} for claim in claims]
+    result = audit(write(tmp_path, figures={"x": {"unit": "percent"}}, sentences=sentences))
+    assert all(each.holds for one in result.sentences for each in one.verdicts)
+    assert [claimed for _, _, claimed in result.contradictions[0].statements] == ["25.00", "50.00"]
+    assert not result.holds
+
+
 def test_improvement_is_not_said_where_the_comparable_change_is_a_fall(tmp_path: Path) -> None:
     claims = [{"type": "difference", "figure": "b", "value": 2.63}]
     for text, holds in (("提升2.63分。", False), ("提升2.63分,口径不可比。", True), ("相差2.63分。", True)):

@@ -39,6 +39,7 @@ FIGURES = {
     "askew": {"unit": "count", "value": 7, "k": 8, "n": 10},
     "rate": {"unit": "percent", "value": D("70.71"), "k": 239, "n": 338},
     "raised": {"unit": "percent", "value": D("10.62"), "k": 38, "n": 358, "footnote": "largest remainder"},
+    "far_off": {"unit": "percent", "value": D("10.63"), "k": 38, "n": 358, "footnote": "largest remainder"},
     "printed_only": {"unit": "percent", "value": D("70.71")},
     "empty": {"unit": "point", "value": None, "change": None},
     "plain_up": {"unit": "point", "value": D("86.45"), "change": D("2.63"), "change_comparable": D("-0.98")},
@@ -124,6 +125,7 @@ FALSE: list[tuple[Claim, str]] = [
     (Share("printed_only", D("70.71")), "70.71; k/n —"),
     (Share(None, D("10.62"), 38, 358), "10.61% (38/358)"),  # nothing says that it was raised
     (Share("raised", D("10.63")), "10.62%"),
+    (Share("far_off", D("10.63")), "10.61% (38/358)"),  # a remainder lifts by one digit, not by two
     (Share(None, D("103.00"), n=100), "100/100 = 100.00%"),
     (Partition(REPLIES, (D("38.83"), D("35.75"), D("10.61"), D("14.80"))), "Σ = 99.99"),
     (Partition(REPLIES, n=349), "Σ = 100.00; k/349 —"),
