@@ -10,7 +10,7 @@ import csv
 import io
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -33,6 +33,19 @@ CHANNELS = {"all": "合并", "phone": "电话端", "web": "网络端"}
 # A code becomes the name of a file.
 CODE = re.compile(r"[0-9A-Za-z_-]{1,40}")
 N_EXTREMES = 3  # strengths and weaknesses that a line's page names
+
+
+Scores = Mapping[tuple[str, str], Row]
+Leads = tuple[tuple[str, Decimal], ...]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A line beside the mean of a group: indicators furthest above and below it, with the difference in points."""
+
+    title: str
+    above: Leads
+    below: Leads
 
 
 @dataclass(frozen=True)
@@ -143,8 +156,7 @@ def _ranked(release: Release, row: Row) -> Row:
 def _line(release: Release, line_id: str) -> Row:
     line, scores = release.lines[line_id], release.scores[line_id]
     tier = release.aggregates["tier", line["tier"]]
-    nodes = [_line_node(node, scores, tier) for node in release.tree.values()]
-    apart = sorted((each for each in nodes if each["level"] == 3 and each["lead"] is not None), key=_lead)
+    province = release.aggregates["province", line["province_code"]]
     return {
         "line": line,
         "total": scores["all", TOTAL],
@@ -152,32 +164,45 @@ def _line(release: Release, line_id: str) -> Row:
         "web": scores.get(("web", TOTAL)),
         "line_class": release.classes[line_id],
         "places": _places(release, line_id, line["province_code"]),
-        "nodes": nodes,
-        "weaknesses": [each for each in apart if each["lead"] < 0][:N_EXTREMES],
-        "strengths": [each for each in reversed(apart) if each["lead"] > 0][:N_EXTREMES],
+        "nodes": [_line_node(node, scores, tier) for node in release.tree.values()],
+        # a municipality is its province: there is nothing to compare
+        "compared": [
+            Compared(title, *_extremes(release, scores, mean))
+            for title, mean in ((line["tier"], tier), (line["province"], province))
+            if mean["all", TOTAL]["n"] > 1
+        ],
         "probes": _probe_tables(release, line_id),
     }
 
 
-def _lead(node: Row) -> tuple[Decimal, str]:
-    return node["lead"], node["code"]
-
-
-def _line_node(node: Node, scores: dict[tuple[str, str], Row], tier: dict[tuple[str, str], Row]) -> Row:
-    pooled = scores.get(("all", node.code))
-    mean = tier.get(("all", node.code))
-    ours, theirs = (row["published"] if row else None for row in (pooled, mean))
+def _line_node(node: Node, scores: Scores, tier: Scores) -> Row:
+    pooled, mean = scores.get(("all", node.code)), tier.get(("all", node.code))
     return {
-        "code": node.code,
         "label": node.label,
         "level": node.level,
-        "all": ours,
+        "all": pooled["published"] if pooled else None,
         **{channel: (scores.get((channel, node.code)) or {}).get("published") for channel in ("phone", "web")},
         "change": pooled["change"] if pooled else None,
         "weight": pooled["effective_weight"] if pooled else None,
-        "tier_mean": theirs,
-        "lead": ours - theirs if ours is not None and theirs is not None else None,
+        "tier_mean": mean["published"] if mean else None,
     }
+
+
+def _extremes(release: Release, scores: Scores, mean: Scores) -> tuple[Leads, Leads]:
+    """The third-level indicators furthest above and furthest below a group's mean, with the difference."""
+    leads = []
+    for node in release.tree.values():
+        ours, theirs = scores.get(("all", node.code)), mean.get(("all", node.code))
+        if node.level == 3 and ours and theirs and None not in (ours["published"], theirs["published"]):
+            leads.append((node.label, ours["published"] - theirs["published"]))
+    leads.sort(key=_difference)
+    below = tuple(each for each in leads[:N_EXTREMES] if each[1] < 0)
+    above = tuple(each for each in reversed(leads[-N_EXTREMES:]) if each[1] > 0)
+    return above, below
+
+
+def _difference(lead: tuple[str, Decimal]) -> Decimal:
+    return lead[1]
 
 
 def _places(release: Release, line_id: str, province_code: str) -> list[Row]:
