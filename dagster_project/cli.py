@@ -134,16 +134,11 @@ def scorecard(
     as_json: JsonOption = False,
 ) -> None:
     """生成热线单页成绩单(PDF)/ set the one-page scorecard of lines, from the current release."""
-    from dagster_project.errors import UsageError
-    from dagster_project.release.folder import current_release
     from dagster_project.report.pdf import write_scorecard
-    from dagster_project.report.reading import Release
+    from dagster_project.report.reading import read_current
 
-    folder = current_release(paths().current(wave))
-    if folder is None:
-        raise UsageError(f"{wave}:尚无发布,请先运行 / nothing is published yet; run the wave first")
+    release = read_current(paths(), wave)
     out.mkdir(parents=True, exist_ok=True)
-    release = Release(folder)
     written = {line_id: out / f"scorecard-{wave}-{line_id}.pdf" for line_id in line}
     for line_id, path in written.items():
         write_scorecard(release, line_id, path)

@@ -16,7 +16,7 @@ from typing import Any
 from dagster_project.claims.claim import Claim, Verdict, World, printed, signed
 from dagster_project.claims.declared import claims_under, each_of, number, read_yaml, whole
 from dagster_project.claims.narrative import read_world
-from dagster_project.claims.wording import unsaid, wording
+from dagster_project.claims.wording import judged, unsaid
 from dagster_project.errors import UsageError
 from dagster_project.ingest.declaration import Declaration
 from dagster_project.ingest.faults import reject, shown
@@ -163,12 +163,7 @@ def judge(text: Text, world: World) -> Audit:
     """The verdicts on a text, and its contradictions."""
     sentences = []
     for at, sentence in enumerate(text.sentences, start=1):
-        verdicts = []
-        for claim, words in sentence.claims:
-            verdicts.append(claim.judge(world))
-            misworded = wording(claim, words or sentence.text, world)
-            if misworded is not None and not misworded.holds:
-                verdicts.append(misworded)
+        verdicts = [each for claim, words in sentence.claims for each in judged(claim, words or sentence.text, world)]
         sentences.append(Judged(at, sentence.text, tuple(verdicts)))
     return Audit(text.title, tuple(sentences), _contradictions(text, world))
 

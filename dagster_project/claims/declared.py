@@ -10,8 +10,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from dagster_project.claims.claim import (
     DIRECTIONS,
     OPERATORS,
@@ -27,10 +25,7 @@ from dagster_project.claims.claim import (
     Threshold,
 )
 from dagster_project.ingest.declaration import Declaration, read_declaration
-from dagster_project.ingest.faults import shown
 
-MAX_BYTES = 1_000_000
-MAX_DEPTH = 20
 MAX_PARTS = 20  # of a partition or an ordering
 MAX_N = 10**9
 
@@ -38,30 +33,10 @@ MAX_N = 10**9
 def read_yaml(path: Path, shown_as: str) -> Declaration:
     """The YAML mapping of a text's file. One that can not be read comes back empty, with the fault."""
     try:
-        fault = _unreadable(path)
-        if fault is None:
-            return read_declaration(path, shown_as)
-    except (ValueError, OverflowError) as error:
-        # what YAML's own constructors refuse, such as a date that does not exist
-        fault = f"不是合法的 YAML / not valid YAML: {shown(str(error))}"
+        return read_declaration(path, shown_as)
     except OSError as error:
         fault = f"无法读取 / can not be read: {error.strerror}"
-    return Declaration({}, shown_as, faults=[f"{shown_as}: {fault}"])
-
-
-def _unreadable(path: Path) -> str | None:
-    """What keeps a file from being loaded at all: libyaml crashes on brackets without end."""
-    if path.stat().st_size > MAX_BYTES:
-        return f"文件超过 {MAX_BYTES} 字节 / more than {MAX_BYTES} bytes"
-    depth = 0
-    try:
-        for event in yaml.parse(path.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > MAX_DEPTH:
-                return f"嵌套超过 {MAX_DEPTH} 层 / nested more than {MAX_DEPTH} deep"
-    except yaml.YAMLError:
-        return None  # the loader tells where
-    return None
+        return Declaration({}, shown_as, faults=[f"{shown_as}: {fault}"])
 
 
 def each_of(yml: Declaration, key: str, default: Any = ...) -> list[Declaration]:

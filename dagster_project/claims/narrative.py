@@ -34,7 +34,7 @@ from dagster_project.claims.claim import (
     printed,
 )
 from dagster_project.claims.declared import claims_under, each_of, read_yaml
-from dagster_project.claims.wording import DOWN_WORDS, UP_WORDS, unbound_numbers, wording
+from dagster_project.claims.wording import DOWN_WORDS, UP_WORDS, judged, unbound_numbers
 from dagster_project.errors import GateFailed
 from dagster_project.ingest.declaration import Declaration
 from dagster_project.ingest.faults import reject, shown
@@ -279,12 +279,7 @@ def _written(variant: Variant, world: World, words: Mapping[str, str]) -> dict[s
         claimed += [(claim, filled[0]) for claim in filled[1]]
         end = found.end()
     text = "".join([*pieces, variant.text[end:]])
-    verdicts = []
-    for claim, said in (*claimed, *variant.claims):
-        verdicts.append(claim.judge(world))
-        misworded = wording(claim, said or text, world)
-        if misworded is not None and not misworded.holds:
-            verdicts.append(misworded)
+    verdicts = [each for claim, said in (*claimed, *variant.claims) for each in judged(claim, said or text, world)]
     return {"text": text, "claims": [each.to_json() for each in verdicts]}
 
 

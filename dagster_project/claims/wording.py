@@ -40,6 +40,12 @@ def unsaid(claim: Claim, words: str | None, text: str) -> str | None:
     return next((f"{abs(value)}" for _, _, value in claim.stated() if abs(value) not in said), None)
 
 
+def judged(claim: Claim, text: str, world: World) -> list[Verdict]:
+    """The verdict on a claim, and where `text` puts its change into wrong words, that on the words."""
+    misworded = wording(claim, text, world)
+    return [claim.judge(world), *([misworded] if misworded is not None and not misworded.holds else [])]
+
+
 def wording(claim: Claim, text: str, world: World) -> Verdict | None:
     """Whether `text` may use the words of direction that it uses for a change; None where it uses none.
 

@@ -14,6 +14,8 @@ import yaml
 from dagster_project.ingest.faults import shown
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 20
 
 _KINDS: dict[type, tuple[str, str]] = {
     str: ("文本(加引号)", "text (put it in quotes)"),
@@ -26,7 +28,11 @@ _KINDS: dict[type, tuple[str, str]] = {
 }
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the C loader where libyaml is there, the same class in Python elsewhere
+# the C loader where libyaml is there, the same class in Python elsewhere
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_SafeLoader):
     """Safe YAML in which a key may stand only once; parsed by libyaml where it is there."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
@@ -98,6 +104,10 @@ class Declaration:
 def read_declaration(path: Path, shown_as: str) -> Declaration:
     """The YAML mapping of a file. A file that is not one comes back empty, with the fault in `faults`."""
     declaration = Declaration({}, shown_as)
+    fault = _unreadable(path)
+    if fault is not None:
+        declaration.faults.append(f"{shown_as}: {fault}")
+        return declaration
     try:
         content = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)
     except UnicodeDecodeError as error:
@@ -106,8 +116,27 @@ def read_declaration(path: Path, shown_as: str) -> Declaration:
     except yaml.YAMLError as error:
         declaration.faults.append(f"{shown_as}: 不是合法的 YAML / not valid YAML: {' '.join(str(error).split())}")
         return declaration
+    except (ValueError, OverflowError) as error:
+        # what YAML's own constructors refuse, such as a date that does not exist
+        declaration.faults.append(f"{shown_as}: 不是合法的 YAML / not valid YAML: {shown(str(error))}")
+        return declaration
     if not isinstance(content, dict):
         declaration.faults.append(f"{shown_as}: 应为 YAML 映射 / must be a YAML mapping")
         return declaration
     declaration.content = content
     return declaration
+
+
+def _unreadable(path: Path) -> str | None:
+    """What keeps a file from being loaded at all: libyaml crashes on brackets without end."""
+    if path.stat().st_size > MAX_BYTES:
+        return f"文件超过 {MAX_BYTES} 字节 / more than {MAX_BYTES} bytes"
+    depth = 0
+    try:
+        for event in yaml.parse(path.read_bytes(), _SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                return f"嵌套超过 {MAX_DEPTH} 层 / nested more than {MAX_DEPTH} deep"
+    except yaml.YAMLError:
+        return None  # the loader tells where
+    return None

@@ -14,6 +14,7 @@ from dagster_project.errors import HotlineError, NotReconciled
 from dagster_project.files import flush_folder, sha256_of
 
 MANIFEST = "manifest.json"
+SYNTHETIC_NOTE = "模拟数据"  # what everything made from a simulated wave says
 # What a run tells of its release, on the command line and in the UI.
 HEADLINES = (
     "total.score", "phone.score", "web.score", "class.hot", "class.warm", "class.cold", "class.dead",

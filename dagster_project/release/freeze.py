@@ -12,12 +12,10 @@ from dagster_project.ingest.bronze import IngestReport
 from dagster_project.ingest.wave import Wave
 from dagster_project.paths import Paths
 from dagster_project.release.baseline import baseline_release
-from dagster_project.release.folder import MANIFEST, file_hashes, new_staging_folder, publish
+from dagster_project.release.folder import MANIFEST, SYNTHETIC_NOTE, file_hashes, new_staging_folder, publish
 from dagster_project.release.identity import Identity, code_version, declaration_version, package_versions
 from dagster_project.release.tables import write_tables
 from dagster_project.transform.scope import inputs_digest, published_inputs
-
-SYNTHETIC_NOTE = "模拟数据"
 
 logger = logging.getLogger("hotline")
 

@@ -20,9 +20,8 @@ from dagster_project.errors import HotlineError, UsageError
 from dagster_project.files import replace_files
 from dagster_project.report import findings as findings_of
 from dagster_project.report.findings import Finding, findings
-from dagster_project.report.reading import TOTAL, Node, Release, Row
+from dagster_project.report.reading import CHANNELS, TOTAL, Node, Release, Row
 from dagster_project.report.workbook import (
-    CHANNELS,
     EMPTY,
     NOT_RANKED,
     UNITS,
@@ -369,7 +368,7 @@ def _scorecard(release: Release, line_id: str) -> Row:
     line, scores = release.lines[line_id], release.scores[line_id]
     means = release.aggregates["tier", line["tier"]]
     nodes = list(release.tree.values())
-    compared = _compared(release, scores, means)
+    compared = _compared(release, line_id)
     below = [row for row in reversed(compared) if row["distance"] < 0][:COMPARED]
     above = [row for row in compared if row["distance"] > 0][:COMPARED]
     name = str(line["city"])
@@ -397,19 +396,18 @@ def _gap(own: Row | None, mean: Row | None) -> Decimal | None:
     return gap
 
 
-def _compared(
-    release: Release, scores: Mapping[tuple[str, str], Row], means: Mapping[tuple[str, str], Row]
-) -> list[Row]:
+def _compared(release: Release, line_id: str) -> list[Row]:
     """The third-level indicators with a score, the one furthest above its tier's mean first."""
-    rows = []
-    for node in release.tree.values():
-        own, mean = scores.get(("all", node.code)), means.get(("all", node.code))
-        gap = _gap(own, mean)
-        if node.level == 3 and gap is not None:
-            rows.append(
-                {"label": node.label, "own": _score(own), "mean": _shown(mean and mean["published"]),
-                 "gap": _signed(gap), "distance": gap, "code": node.code}
-            )  # fmt: skip
+    tier = release.lines[line_id]["tier"]
+    scores, means = release.scores[line_id], release.aggregates["tier", tier]
+    rows = [
+        {
+            "label": node.label, "own": _score(scores["all", node.code]),
+            "mean": _shown(means["all", node.code]["published"]), "gap": _signed(gap), "distance": gap,
+            "code": node.code,
+        }
+        for node, gap in release.gaps(line_id, "tier", tier)
+    ]  # fmt: skip
     return sorted(rows, key=lambda row: (-row["distance"], row["code"]))
 
 
@@ -443,14 +441,10 @@ def _class_tile(release: Release, line_id: str) -> Row:
 def _rank_tiles(release: Release, line_id: str) -> list[Row]:
     """The places of the line in its group, and of its province."""
     tiles = []
-    for group in release.method("rank_groups"):
-        rows = release.rankings[group["group_code"]]
-        unit = line_id if group["unit"] == "line" else release.lines[line_id]["province_code"]
-        ranked = sum(row["rank"] is not None for row in rows)
-        for row in rows:
-            if row["unit_code"] == unit:
-                name = re.split(r"[(\uff08]", group["group_label"])[0] if group["unit"] == "line" else "所在省级单位"
-                tiles.append(_rank_tile(name, row, ranked))
+    for group, row in release.places(line_id):
+        ranked = sum(each["rank"] is not None for each in release.rankings[group["group_code"]])
+        name = re.split(r"[(\uff08]", group["group_label"])[0] if group["unit"] == "line" else "所在省级单位"
+        tiles.append(_rank_tile(name, row, ranked))
     return tiles
 
 

@@ -11,11 +11,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from dagster_project.errors import HotlineError, UsageError
+from dagster_project.errors import HotlineError
 from dagster_project.paths import Paths
-from dagster_project.release.folder import current_release, file_hashes, new_staging_folder, settle
+from dagster_project.release.folder import file_hashes, new_staging_folder, settle
 from dagster_project.report.pdf import cjk_font, write_pdf
-from dagster_project.report.reading import Release
+from dagster_project.report.reading import Release, read_current
 from dagster_project.report.site import write_site
 from dagster_project.report.workbook import write_workbook
 
@@ -46,10 +46,7 @@ def publish_report(paths: Paths, wave_id: str) -> Report:
     other releases stay. A machine that cannot set the PDF still renders the others. Raises UsageError
     where nothing is published yet.
     """
-    release_folder = current_release(paths.current(wave_id))
-    if release_folder is None:
-        raise UsageError(f"{wave_id}:尚无发布,请先运行 / nothing is published yet; run the wave first")
-    release = Release(release_folder)
+    release = read_current(paths, wave_id)
     reports = paths.reports(wave_id)
     staged = new_staging_folder(reports, release.id)
     (staged / "site").mkdir()

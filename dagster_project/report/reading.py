@@ -16,9 +16,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from dagster_project.release.folder import MANIFEST
+from dagster_project.errors import UsageError
+from dagster_project.paths import Paths
+from dagster_project.release.folder import MANIFEST, SYNTHETIC_NOTE, current_release
 
-SYNTHETIC_NOTE = "模拟数据"
+CHANNELS = {"all": "合并", "phone": "电话端", "web": "网络端"}
 TOTAL = "T"
 Row = dict[str, Any]
 
@@ -159,6 +161,34 @@ class Release:
     @cached_property
     def class_labels(self) -> dict[str, str]:
         return {row["line_class"]: row["label"] for row in self.method("line_class_rules")}
+
+    def places(self, line_id: str) -> list[tuple[dict[str, str], Row]]:
+        """(group, row) of each ranking in which the line, or else its province, stands."""
+        return [
+            (group, row)
+            for group in self.method("rank_groups")
+            for wanted in [line_id if group["unit"] == "line" else self.lines[line_id]["province_code"]]
+            for row in self.rankings[group["group_code"]]
+            if row["unit_code"] == wanted
+        ]
+
+    def gaps(self, line_id: str, dimension: str, member: str) -> list[tuple[Node, Decimal]]:
+        """Each third-level indicator of the line with its printed score minus the group's mean; tree order."""
+        scores, means = self.scores[line_id], self.aggregates[dimension, member]
+        found = []
+        for node in self.tree.values():
+            own, mean = scores.get(("all", node.code)), means.get(("all", node.code))
+            if node.level == 3 and own and mean and None not in (own["published"], mean["published"]):
+                found.append((node, own["published"] - mean["published"]))
+        return found
+
+
+def read_current(paths: Paths, wave: str) -> Release:
+    """The wave's current release. Raises UsageError where nothing is published yet."""
+    folder = current_release(paths.current(wave))
+    if folder is None:
+        raise UsageError(f"{wave}:尚无发布,请先运行 / nothing is published yet; run the wave first")
+    return Release(folder)
 
 
 def _by_line(rows: list[Row]) -> dict[str, list[Row]]:

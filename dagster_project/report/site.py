@@ -21,7 +21,7 @@ from markupsafe import Markup
 from dagster_project.errors import HotlineError
 from dagster_project.release.tables import inert
 from dagster_project.report.findings import findings
-from dagster_project.report.reading import TOTAL, Node, Release, Row
+from dagster_project.report.reading import CHANNELS, TOTAL, Node, Release, Row
 
 HERE = Path(__file__).parent
 STATIC = ("echarts.bar.min.js", "echarts.LICENSE.txt", "echarts.NOTICE.txt", "site.css", "site.js")
@@ -29,7 +29,6 @@ DOWNLOADS = ("figures.json", "claims.json", "rankings.csv", "quality.json", "man
 NA_LABELS = {
     "not_applicable": "不适用", "invalid": "无效", "not_reached": "未接通", "no_reply": "未回复", "missing": "缺失",
 }  # fmt: skip
-CHANNELS = {"all": "合并", "phone": "电话端", "web": "网络端"}
 # A code becomes the name of a file.
 CODE = re.compile(r"[0-9A-Za-z_-]{1,40}")
 N_EXTREMES = 3  # strengths and weaknesses that a line's page names
@@ -156,20 +155,25 @@ def _ranked(release: Release, row: Row) -> Row:
 def _line(release: Release, line_id: str) -> Row:
     line, scores = release.lines[line_id], release.scores[line_id]
     tier = release.aggregates["tier", line["tier"]]
-    province = release.aggregates["province", line["province_code"]]
     return {
         "line": line,
         "total": scores["all", TOTAL],
         "phone": scores.get(("phone", TOTAL)),
         "web": scores.get(("web", TOTAL)),
         "line_class": release.classes[line_id],
-        "places": _places(release, line_id, line["province_code"]),
+        "places": [
+            {**row, "group": group, "of": len(release.rankings[group["group_code"]])}
+            for group, row in release.places(line_id)
+        ],
         "nodes": [_line_node(node, scores, tier) for node in release.tree.values()],
         # a municipality is its province: there is nothing to compare
         "compared": [
-            Compared(title, *_extremes(release, scores, mean))
-            for title, mean in ((line["tier"], tier), (line["province"], province))
-            if mean["all", TOTAL]["n"] > 1
+            _compared(release, line_id, dimension, member, title)
+            for dimension, member, title in (
+                ("tier", line["tier"], line["tier"]),
+                ("province", line["province_code"], line["province"]),
+            )
+            if release.aggregates[dimension, member]["all", TOTAL]["n"] > 1
         ],
         "probes": _probe_tables(release, line_id),
     }
@@ -188,32 +192,17 @@ def _line_node(node: Node, scores: Scores, tier: Scores) -> Row:
     }
 
 
-def _extremes(release: Release, scores: Scores, mean: Scores) -> tuple[Leads, Leads]:
-    """The third-level indicators furthest above and furthest below a group's mean, with the difference."""
-    leads = []
-    for node in release.tree.values():
-        ours, theirs = scores.get(("all", node.code)), mean.get(("all", node.code))
-        if node.level == 3 and ours and theirs and None not in (ours["published"], theirs["published"]):
-            leads.append((node.label, ours["published"] - theirs["published"]))
-    leads.sort(key=_difference)
-    below = tuple(each for each in leads[:N_EXTREMES] if each[1] < 0)
-    above = tuple(each for each in reversed(leads[-N_EXTREMES:]) if each[1] > 0)
-    return above, below
+def _compared(release: Release, line_id: str, dimension: str, member: str, title: str) -> Compared:
+    leads = sorted(((node.label, gap) for node, gap in release.gaps(line_id, dimension, member)), key=_difference)
+    return Compared(
+        title,
+        above=tuple(each for each in reversed(leads[-N_EXTREMES:]) if each[1] > 0),
+        below=tuple(each for each in leads[:N_EXTREMES] if each[1] < 0),
+    )
 
 
 def _difference(lead: tuple[str, Decimal]) -> Decimal:
     return lead[1]
-
-
-def _places(release: Release, line_id: str, province_code: str) -> list[Row]:
-    """The rankings in which the line, or else its province, stands."""
-    places = []
-    for group in release.method("rank_groups"):
-        wanted = line_id if group["unit"] == "line" else province_code
-        for row in release.rankings[group["group_code"]]:
-            if row["unit_code"] == wanted:
-                places.append({**row, "group": group, "of": len(release.rankings[group["group_code"]])})
-    return places
 
 
 def _probe_tables(release: Release, line_id: str) -> list[ProbeTable]:

@@ -18,9 +18,8 @@ from typing import Any
 import xlsxwriter
 
 from dagster_project.files import replace_files
-from dagster_project.report.reading import TOTAL, Release, Row
+from dagster_project.report.reading import CHANNELS, TOTAL, Release, Row
 
-CHANNELS = {"all": "合并", "phone": "电话端", "web": "网络端"}
 SECTIONS = {
     "overall": "总体情况", "tier": "城市分级", "class": "线路分类", "phone": "电话端", "smart": "智能语音",
     "web": "网络端", "scenario": "分场景",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dagster_project.errors import InputRejected, UsageError
+from dagster_project.ingest.declaration import read_declaration
 from dagster_project.ingest.profile import load_profile
 from dagster_project.ingest.reference import SOURCE_CHANNEL
 from dagster_project.ingest.wave import Plan, Threshold, export_files, list_waves, load_wave, reference_tables
@@ -225,3 +226,11 @@ def test_a_wrong_frame_is_refused(wave: SmallWave, change: Callable[[str], str],
     with pytest.raises(InputRejected) as rejected:
         reference_tables(wave.paths, load_wave(wave.paths, WAVE))
     assert told in str(rejected.value)
+
+
+def test_a_declaration_nested_without_end_is_refused_before_it_crashes_the_reader(tmp_path: Path) -> None:
+    path = tmp_path / "wave.yml"
+    path.write_text("wave: " + "[" * 100_000, encoding="utf-8")
+    declaration = read_declaration(path, "wave.yml")
+    assert declaration.content == {}
+    assert "nested more than" in declaration.faults[0]
