@@ -84,6 +84,11 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """运行监测期:采集、评分、质量门、发布、报告 / ingest, score, gate, publish and report waves, baselines first."""
+    from dagster_project.imports import keep_out
+
+    # pyarrow would load it for a glance at types; the gate, which needs it, has a process of its own
+    keep_out(absent=frozenset({"pandas"}))
+
     from dagster_project.launch import run_waves
     from dagster_project.release.folder import headlines
 
