@@ -85,9 +85,12 @@ def run(
 ) -> None:
     """运行监测期:采集、评分、质量门、发布、报告 / ingest, score, gate, publish and report waves, baselines first."""
     from dagster_project.imports import keep_out
+    from dagster_project.worker import GATE
 
-    # pyarrow would load it for a glance at types; the gate, which needs it, has a process of its own
-    keep_out(absent=frozenset({"pandas"}))
+    GATE.warm_up()  # first of all: its import takes longer than anything else that a run begins with
+    # pyarrow would load pandas for a glance at types, and Dagster's daemon rich for its tracebacks; the
+    # gate, which needs pandas, has a process of its own
+    keep_out(absent=frozenset({"pandas", "rich"}))
 
     from dagster_project.launch import run_waves
     from dagster_project.release.folder import headlines

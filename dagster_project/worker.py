@@ -18,7 +18,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -67,8 +68,7 @@ class Worker:
         if self._guard.acquire(blocking=False):
             try:
                 if self._child is None and request is not None:
-                    self._started().connection.send_bytes(pickle.dumps(request))
-                    self._unread += 1
+                    self._send(self._started(), request)
                 self._started()
             finally:
                 self._guard.release()
@@ -79,36 +79,64 @@ class Worker:
         Raises the HotlineError that `answer` raised, or one with the child's last words where it
         has died. The next call then starts another.
         """
-        following = self.follow(request)
-        while True:
-            try:
-                next(following)
-            except StopIteration as done:
-                return done.value
+        return self.ask_all([request])[0]
 
     def follow(self, request: object) -> Generator[Any, None, Any]:
         """What the child tells on its way, as it comes; returns and raises what `ask` does.
 
         The child ends where the caller stops listening before the answer.
         """
-        with self._guard:
-            child = self._started()
-            try:
-                child.connection.send_bytes(pickle.dumps(request))
-                self._unread += 1
-                while self._unread:
-                    is_answer, said = child.connection.recv()
-                    self._unread -= is_answer
-                    if self._unread and not is_answer:
-                        yield said
-            except (EOFError, OSError) as error:
-                raise HotlineError(self._last_words(child)) from error
-            except BaseException:
-                self.stop()  # an interrupted exchange leaves an answer in the pipe: it must not be the next one's
-                raise
+        with self._exchange() as child:
+            self._send(child, request)
+            while self._unread:
+                is_answer, said = self._receive(child)
+                if self._unread and not is_answer:
+                    yield said
         if isinstance(said, HotlineError):
             raise said
         return said
+
+    def ask_all(self, requests: Iterable[object]) -> list[Any]:
+        """One answer per request, in their order; the child works on one while the next is made.
+
+        Raises what making a request raises, and the first HotlineError that was answered.
+        """
+        answers: list[Any] = []
+        with self._exchange() as child:
+            n_earlier = self._unread
+            for request in requests:
+                self._send(child, request)
+            while self._unread:
+                is_answer, said = self._receive(child)
+                answers += [said] if is_answer else []
+        for answer in answers[n_earlier:]:
+            if isinstance(answer, HotlineError):
+                raise answer
+        return answers[n_earlier:]
+
+    @contextmanager
+    def _exchange(self) -> Iterator[_Child]:
+        with self._guard:
+            try:
+                yield self._started()
+            except BaseException:
+                self.stop()  # an interrupted exchange leaves an answer in the pipe: it must not be the next one's
+                raise
+
+    def _send(self, child: _Child, request: object) -> None:
+        try:
+            child.connection.send_bytes(pickle.dumps(request))
+        except OSError as error:
+            raise HotlineError(self._last_words(child)) from error
+        self._unread += 1
+
+    def _receive(self, child: _Child) -> tuple[bool, Any]:
+        try:
+            is_answer, said = child.connection.recv()
+        except (EOFError, OSError) as error:
+            raise HotlineError(self._last_words(child)) from error
+        self._unread -= is_answer
+        return is_answer, said
 
     def stop(self) -> None:
         """End the child, whatever it is doing."""

@@ -92,8 +92,7 @@ def _files_read(paths: Paths, wave_id: str, stage: str) -> list[tuple[str, int, 
 def _evaluate(paths: Paths, wave: "Wave", stage: str, ours: list[Suite]) -> GateResult:
     GATE.warm_up()
     with CONNECT[stage](paths, wave.id) as connection:
-        counts = _counts(connection, wave.id)
-        judged = {suite.name: _judge(connection, suite, wave, *counts) for suite in ours}
+        judged = judge(connection, ours, wave)
     verdicts = tuple(verdict for suite in ours for verdict in judged[suite.name])
     return GateResult(
         wave=wave.id,
@@ -102,6 +101,15 @@ def _evaluate(paths: Paths, wave: "Wave", stage: str, ours: list[Suite]) -> Gate
         n_failed=_failed_by_severity(verdicts),
         refused_input=any(suite.rejects_input and any(map(_blocks, judged[suite.name])) for suite in ours),
     )
+
+
+def judge(
+    connection: "duckdb.DuckDBPyConnection", suites: list[Suite], wave: "Wave"
+) -> dict[str, list[dict[str, Any]]]:
+    """{suite: its verdicts} on what its query gives; one suite is evaluated while the next is queried."""
+    counts = _counts(connection, wave.id)
+    answers = GATE.ask_all(_request(connection, suite, wave, *counts) for suite in suites)
+    return {suite.name: _judged(suite, wave, answer) for suite, answer in zip(suites, answers, strict=True)}
 
 
 def write_quality(paths: Paths, wave_id: str, results: Iterable[GateResult]) -> None:
@@ -181,9 +189,10 @@ def _counts(connection: "duckdb.DuckDBPyConnection", wave_id: str) -> tuple[int,
     return n_lines, n_scenarios
 
 
-def _judge(
+def _request(
     connection: "duckdb.DuckDBPyConnection", suite: Suite, wave: "Wave", n_lines: int, n_scenarios: int
-) -> list[dict[str, Any]]:
+) -> tuple[Any, ...]:
+    """What `gate.evaluate.evaluate` is to judge, with the rows that the suite's query gives."""
     values = resolve_parameters(suite, wave, n_lines, n_scenarios)
     expectations = [
         {
@@ -196,7 +205,10 @@ def _judge(
         for each in suite.expectations
     ]
     table = connection.sql(suite.query, params={"wave": wave.id}).to_arrow_table()
-    verdicts = GATE.ask((suite.name, expectations, suite.index_columns, table))
+    return suite.name, expectations, suite.index_columns, table
+
+
+def _judged(suite: Suite, wave: "Wave", verdicts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {
             **verdict,

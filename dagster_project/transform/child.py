@@ -5,6 +5,7 @@ Imported by the worker only (`dagster_project.worker`), and the only module that
 
 import os
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import dbt.task.build  # noqa: F401  # what an invocation would import first of all
@@ -20,6 +21,7 @@ from dagster_project.paths import DBT_PROJECT, Paths
 from dagster_project.transform.dbt_step import NodeResult
 
 MAX_FAILING_ROWS = 20
+STORED_MANIFEST = "partial_parse.msgpack"
 
 
 def answer(request: tuple[Paths, list[str], str | None], tell: Callable[[NodeResult], None]) -> None:
@@ -39,7 +41,7 @@ def answer(request: tuple[Paths, list[str], str | None], tell: Callable[[NodeRes
             told.add(event.data.node_info.unique_id)
             tell(_done_well(event.data, wave))
 
-    manifest = None if arguments[0] == "parse" else _stored_manifest(paths)
+    manifest = None if arguments[0] == "parse" else _manifest((paths.dbt_target / STORED_MANIFEST).read_bytes())
     done = dbtRunner(manifest=manifest, callbacks=[on_event]).invoke([*arguments, *_arguments(paths)])
     # dbt-duckdb keeps its connection for the life of the process; the next reader could not open the file
     DuckDBConnectionManager.close_all_connections()
@@ -51,8 +53,9 @@ def answer(request: tuple[Paths, list[str], str | None], tell: Callable[[NodeRes
                 tell(_not_done(paths, result))
 
 
-def _stored_manifest(paths: Paths) -> Manifest:
-    return Manifest.from_msgpack((paths.dbt_target / "partial_parse.msgpack").read_bytes())
+@cache
+def _manifest(content: bytes) -> Manifest:
+    return Manifest.from_msgpack(content)
 
 
 def _arguments(paths: Paths) -> list[str]:

@@ -85,14 +85,14 @@ def published_inputs(paths: Paths, wave: str) -> tuple[str, str | None] | None:
 
 def write_scope(paths: Paths, scope: Scope) -> None:
     """Tell the dbt steps what to recompute: the one file that they read it from."""
-    import duckdb
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    query = "select $wave as wave, unnest($lines) as line_id, $is_full as is_full"
-    values = {"wave": scope.wave, "lines": list(scope.lines), "is_full": scope.is_full}
+    n_lines = len(scope.lines)
+    columns = {"wave": [scope.wave] * n_lines, "line_id": [*scope.lines], "is_full": [scope.is_full] * n_lines}
+    schema = pa.schema({"wave": pa.string(), "line_id": pa.string(), "is_full": pa.bool_()})
     paths.scope.parent.mkdir(parents=True, exist_ok=True)
-    with duckdb.connect() as connection:
-        pq.write_table(connection.sql(query, params=values).to_arrow_table(), paths.scope)
+    pq.write_table(pa.table(columns, schema), paths.scope)
 
 
 def withdraw_stamps(paths: Paths, scope: Scope, step: str) -> None:

@@ -20,7 +20,7 @@ CHECKS = {each.check: suite for suite in SUITES.values() for each in suite.expec
 
 def judge(suite: Suite, world: World) -> dict[str, dict[str, Any]]:
     with in_memory(world) as connection:
-        found = verdicts._judge(connection, suite, WAVE, *verdicts._counts(connection, WAVE.id))
+        found = verdicts.judge(connection, [suite], WAVE)[suite.name]
     return {verdict["check"]: verdict for verdict in found}
 
 
@@ -45,7 +45,7 @@ def test_bad_data_fail(check: str) -> None:
 
 def test_other_waves_do_not_count() -> None:
     with in_memory(good_world(), wave="2022") as connection, pytest.raises(GateFailed, match="0 lines"):
-        verdicts._counts(connection, WAVE.id)
+        verdicts.judge(connection, [*SUITES.values()], WAVE)
 
 
 def test_failing_rows_stand_in_the_order_of_the_query_with_their_keys() -> None:

@@ -57,6 +57,29 @@ def test_what_the_answer_raises_is_raised_here_and_the_child_goes_on(worker: Wor
     assert worker.ask(("again",)) == [("refuse",), ("again",)]
 
 
+def test_requests_are_made_while_the_child_answers_and_answered_in_their_order(worker: Worker) -> None:
+    worker.warm_up(("count", "2"))
+
+    def requests() -> Iterator[tuple[str, ...]]:
+        yield ("count", "3")
+        yield ("again",)
+
+    assert worker.ask_all(requests()) == ["counted", [("count", "2"), ("count", "3"), ("again",)]]
+    with pytest.raises(GateFailed, match="no"):
+        worker.ask_all([("refuse",), ("after",)])
+    assert worker.ask(("now",))[-2:] == [("after",), ("now",)]
+
+
+def test_a_request_that_can_not_be_made_leaves_no_answer_behind(worker: Worker) -> None:
+    def requests() -> Iterator[tuple[str, ...]]:
+        yield ("count", "3")
+        raise GateFailed("no such table")
+
+    with pytest.raises(GateFailed, match="no such table"):
+        worker.ask_all(requests())
+    assert worker.ask(("now",)) == [("now",)]
+
+
 def test_a_first_request_of_the_warm_up_is_answered_unheard(worker: Worker) -> None:
     worker.warm_up(("count", "5"))
     worker.warm_up(("not asked: the child is there",))
