@@ -4,6 +4,8 @@ A change is computed from two published values, so the pipeline reads the releas
 warehouse of the other wave.
 """
 
+from pathlib import Path
+
 import duckdb
 import pyarrow as pa
 
@@ -40,8 +42,8 @@ QUERIES = {
 }
 
 
-def baseline_release(paths: Paths, wave: Wave) -> str | None:
-    """Release id of the baseline wave's current release; None where the wave has no baseline.
+def baseline_folder(paths: Paths, wave: Wave) -> Path | None:
+    """The current release of the wave's baseline; None where the wave has no baseline.
 
     Raises UsageError where the baseline has not been published.
     """
@@ -53,18 +55,23 @@ def baseline_release(paths: Paths, wave: Wave) -> str | None:
             f"{wave.id} 的基期 {wave.baseline} 尚未发布,请先运行它 / the baseline {wave.baseline} of {wave.id} is not "
             f"published yet; run it first: hotline run --wave {wave.baseline}"
         )
-    return folder.name
+    return folder
+
+
+def baseline_release(paths: Paths, wave: Wave) -> str | None:
+    """Release id of `baseline_folder`; raises what it raises."""
+    folder = baseline_folder(paths, wave)
+    return folder.name if folder else None
 
 
 def baseline_tables(paths: Paths, wave: Wave) -> dict[str, pa.Table]:
     """The `baseline_*` tables of schema.REFERENCE_TABLES; empty where the wave has no baseline."""
-    release = baseline_release(paths, wave)
-    if release is None or wave.baseline is None:
+    folder = baseline_folder(paths, wave)
+    if folder is None:
         return {name: REFERENCE_TABLES[name].empty_table() for name in QUERIES}
-    folder = paths.releases(wave.baseline) / release
     with duckdb.connect() as connection:
         return {
-            name: connection.sql(query, params={"release": release, "file": str(folder / file)})
+            name: connection.sql(query, params={"release": folder.name, "file": str(folder / file)})
             .to_arrow_table()
             .cast(REFERENCE_TABLES[name])
             for name, (file, query) in QUERIES.items()

@@ -11,7 +11,7 @@ from dagster_project.errors import NotReconciled
 from dagster_project.ingest.bronze import IngestReport
 from dagster_project.ingest.wave import Wave
 from dagster_project.paths import Paths
-from dagster_project.release.baseline import baseline_release
+from dagster_project.release.baseline import baseline_folder, baseline_release
 from dagster_project.release.folder import MANIFEST, SYNTHETIC_NOTE, file_hashes, new_staging_folder, publish
 from dagster_project.release.identity import Identity, code_version, declaration_version, package_versions
 from dagster_project.release.tables import write_tables
@@ -32,10 +32,11 @@ def freeze(paths: Paths, wave: Wave) -> Path:
     identity = identify(paths, wave, report)
     releases = paths.releases(wave.id)
     staged = new_staging_folder(releases, identity.release)
-    write_tables(paths, wave.id, staged, note=SYNTHETIC_NOTE if wave.is_synthetic else "")
+    baseline = baseline_folder(paths, wave)
+    write_tables(paths, wave.id, staged, SYNTHETIC_NOTE if wave.is_synthetic else "", baseline)
     shutil.copytree(paths.method(wave.method), staged / "method")
     shutil.copyfile(paths.quality(wave.id), staged / "quality.json")
-    _write_claims(paths, wave, identity, staged)
+    _write_claims(paths, wave, staged, baseline)
     _write_manifest(wave, report, identity, staged)
     folder = publish(staged, releases, identity.release)
     logger.info("已发布 / published %s/%s", wave.id, identity.release)
@@ -64,10 +65,7 @@ def _require_of_one_piece(paths: Paths, wave: Wave) -> None:
         )
 
 
-def _write_claims(paths: Paths, wave: Wave, identity: Identity, staged: Path) -> None:
-    baseline = None
-    if wave.baseline is not None and identity.baseline_release is not None:
-        baseline = paths.releases(wave.baseline) / identity.baseline_release
+def _write_claims(paths: Paths, wave: Wave, staged: Path, baseline: Path | None) -> None:
     claims = narrative.claims_of(staged, wave.id, narrative.sources(paths, wave.id), baseline)
     narrative.require(claims)
     (staged / narrative.CLAIMS).write_text(narrative.as_json(claims), encoding="utf-8")

@@ -6,6 +6,8 @@ Parquet is written in the order of each table's key, so that its bytes depend on
 import csv
 import json
 from decimal import Decimal
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dagster_project.paths import Paths
+from dagster_project.statistics.decomposition import Leaf, decompose, printed
 from dagster_project.statistics.replication import class_probabilities
 
 NANO = 10**9
@@ -59,13 +62,23 @@ TABLES = {
     ),
     "line_flags": ("pub_line_flags", "line_id, flag_code, is_set", "line_id, flag_code"),
 }
+CONTRIBUTIONS = pa.schema(
+    {
+        "line_id": pa.string(),
+        "node_code": pa.string(),
+        "score_effect_nano": pa.int64(),
+        "structure_effect_nano": pa.int64(),
+        "contribution": pa.decimal128(6, 2),  # printed: a line's sum to the change of its printed total
+    }
+)
 FRAME_COLUMNS = "line_id, city, short_name, division_code, province_code, province, level, tier, tier_basis, rank_group"
 
 
-def write_tables(paths: Paths, wave: str, folder: Path, note: str) -> None:
+def write_tables(paths: Paths, wave: str, folder: Path, note: str, baseline: Path | None) -> None:
     """Write every data file of the release of `wave` into `folder`.
 
-    `note` stands in every row of the CSV: a file that travels alone must say what it is.
+    `note` stands in every row of the CSV: a file that travels alone must say what it is. `baseline` is
+    the folder of the release that changes are told against, where there is one.
     """
     with duckdb.connect(str(paths.warehouse), read_only=True) as connection:
         for name, (table, columns, order) in TABLES.items():
@@ -76,6 +89,7 @@ def write_tables(paths: Paths, wave: str, folder: Path, note: str) -> None:
             if name == "rankings":
                 _write_csv(content, folder / "rankings.csv", note)
         _write_parquet(_line_classes(connection, wave), folder / "line_classes.parquet")
+        _write_parquet(_contributions(connection, wave, baseline), folder / "contributions.parquet")
         _write_json(_figures(connection, wave), folder / "figures.json")
     frame = pq.ParquetFile(paths.bronze_part("lines", wave)).read()
     _write_parquet(frame.select(FRAME_COLUMNS.split(", ")).sort_by("line_id"), folder / "lines.parquet")
@@ -109,6 +123,48 @@ def _line_classes(connection: duckdb.DuckDBPyConnection, wave: str) -> pa.Table:
         **{f"p{number}": [repeat.get(name, 0.0) for repeat in repeats] for number, name in enumerate(names)},
     }
     return connection.sql(query, params=values).to_arrow_table()
+
+
+def _contributions(connection: duckdb.DuckDBPyConnection, wave: str, baseline: Path | None) -> pa.Table:
+    """One row per line that both waves have a total of, and third-level indicator that either observed."""
+    if baseline is None:
+        return CONTRIBUTIONS.empty_table()
+    query = """
+        with
+        before as (
+            select line_id, level, node_code, score_nano, cast(100 * published as bigint) as published_centi,
+                cast(1000000000 * cast(effective_weight as decimal(28, 9)) as bigint) as effective_weight_nano
+            from read_parquet($baseline)
+            where channel = 'all' and level in (0, 3)
+        ),
+        after as (
+            select line_id, level, node_code, score_nano, published_centi, effective_weight_nano
+            from pub_line_scores
+            where wave = $wave and channel = 'all' and level in (0, 3)
+        )
+        select line_id, level, node_code,
+            before.score_nano, coalesce(before.effective_weight_nano, 0), before.published_centi,
+            after.score_nano, coalesce(after.effective_weight_nano, 0), after.published_centi
+        from before full outer join after using (line_id, level, node_code)
+        order by line_id, level, node_code
+    """
+    values = {"wave": wave, "baseline": str(baseline / "line_scores.parquet")}
+    rows: list[tuple[Any, ...]] = []
+    for line_id, found in groupby(connection.execute(query, values).fetchall(), key=itemgetter(0)):
+        total, *nodes = found
+        _, level, _, nano_before, _, centi_before, nano_after, _, centi_after = total
+        if level != 0 or nano_before is None or nano_after is None:
+            continue
+        before = {code: Leaf(nano, weight) for _, _, code, nano, weight, *_ in nodes}
+        after = {code: Leaf(nano, weight) for _, _, code, _, _, _, nano, weight, _ in nodes}
+        effects = decompose(before, after, nano_before, nano_after)
+        shown = printed({code: effect.contribution for code, effect in effects.items()}, centi_after - centi_before)
+        rows += [
+            (line_id, code, each.score, each.structure, Decimal(shown[code]) / 100) for code, each in effects.items()
+        ]
+    columns = zip(*rows, strict=True) if rows else [()] * len(CONTRIBUTIONS)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, CONTRIBUTIONS, strict=True)]
+    return pa.table(arrays, CONTRIBUTIONS)
 
 
 def _quoted(name: str) -> str:

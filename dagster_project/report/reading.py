@@ -102,6 +102,14 @@ class Release:
         return dict(scores)
 
     @cached_property
+    def contributions(self) -> dict[str, dict[str, Row]]:
+        """{line_id: {third-level code: score_effect_nano, structure_effect_nano, contribution}} to its change."""
+        contributions: dict[str, dict[str, Row]] = defaultdict(dict)
+        for row in self._table("contributions"):
+            contributions[row["line_id"]][row["node_code"]] = row
+        return dict(contributions)
+
+    @cached_property
     def classes(self) -> dict[str, Row]:
         """{line_id: attempts, connected, line_class, is_ranked, p_repeat_<class>}."""
         return {row["line_id"]: row for row in self._table("line_classes")}
@@ -161,6 +169,16 @@ class Release:
     @cached_property
     def class_labels(self) -> dict[str, str]:
         return {row["line_class"]: row["label"] for row in self.method("line_class_rules")}
+
+    def contribution(self, line_id: str, node: Node) -> Decimal | None:
+        """What a node added to the change of the line's printed total: the sum of what is below it."""
+        own = self.contributions.get(line_id)
+        if own is None:
+            return None
+        if node.level == 3:
+            return own[node.code]["contribution"] if node.code in own else None
+        below = (each for each in self.tree.values() if each.parent == node.code)
+        return sum((self.contribution(line_id, each) or Decimal(0) for each in below), Decimal(0))
 
     def places(self, line_id: str) -> list[tuple[dict[str, str], Row]]:
         """(group, row) of each ranking in which the line, or else its province, stands."""

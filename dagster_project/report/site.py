@@ -10,13 +10,13 @@ import csv
 import io
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from dagster_project.errors import HotlineError
 from dagster_project.release.tables import inert
@@ -40,7 +40,7 @@ Leads = tuple[tuple[str, Decimal], ...]
 
 @dataclass(frozen=True)
 class Compared:
-    """A line beside the mean of a group: indicators furthest above and below it, with the difference in points."""
+    """A line beside the mean of a group, or beside itself before: what lies furthest above and below, in points."""
 
     title: str
     above: Leads
@@ -49,15 +49,16 @@ class Compared:
 
 @dataclass(frozen=True)
 class ProbeTable:
-    """The observations of one kind of unit of a line: indicators down, units across.
+    """The observations of one kind of unit of a line.
 
-    `units`: (number within the line, scenario code) per column. `rows`: (indicator code, one cell per
-    unit as HTML), a cell being the score in points, or why there is none.
+    `units`: what each of them is called, by its scenario where that says which. `rows`: (indicator code
+    and label, the units by their score in points, or by why there is none).
     """
 
     title: str
-    units: tuple[tuple[str, str | None], ...]
-    rows: tuple[tuple[str, Markup], ...]
+    n_units: int
+    units: str
+    rows: tuple[tuple[str, str], ...]
 
 
 def write_site(release: Release, folder: Path) -> None:
@@ -165,7 +166,11 @@ def _line(release: Release, line_id: str) -> Row:
             {**row, "group": group, "of": len(release.rankings[group["group_code"]])}
             for group, row in release.places(line_id)
         ],
-        "nodes": [_line_node(node, scores, tier) for node in release.tree.values()],
+        "nodes": [
+            {**_line_node(node, scores, tier), "contribution": release.contribution(line_id, node)}
+            for node in release.tree.values()
+        ],
+        "changed": _changed(release, line_id),
         # a municipality is its province: there is nothing to compare
         "compared": [
             _compared(release, line_id, dimension, member, title)
@@ -192,8 +197,23 @@ def _line_node(node: Node, scores: Scores, tier: Scores) -> Row:
     }
 
 
+def _changed(release: Release, line_id: str) -> Compared | None:
+    """The indicators that raised and lowered the line's total most; None where there is nothing to compare with."""
+    contributions = release.contributions.get(line_id)
+    if contributions is None:
+        return None
+    return _extremes(
+        f"较{release.manifest['baseline']['wave']}",
+        [(release.tree[code].label, row["contribution"]) for code, row in contributions.items()],
+    )
+
+
 def _compared(release: Release, line_id: str, dimension: str, member: str, title: str) -> Compared:
-    leads = sorted(((node.label, gap) for node, gap in release.gaps(line_id, dimension, member)), key=_difference)
+    return _extremes(title, [(node.label, gap) for node, gap in release.gaps(line_id, dimension, member)])
+
+
+def _extremes(title: str, leads: list[tuple[str, Decimal]]) -> Compared:
+    leads = sorted(leads, key=_difference)
     return Compared(
         title,
         above=tuple(each for each in reversed(leads[-N_EXTREMES:]) if each[1] > 0),
@@ -216,20 +236,59 @@ def _probe_tables(release: Release, line_id: str) -> list[ProbeTable]:
         kinds.setdefault((first["channel"], first["unit"], tuple(sorted(cells))), []).append(unit_id)
     titles = {("phone", "attempt"): "拨打", ("phone", "probe"): "电话监测", ("web", "probe"): "网络监测"}
     return [
-        ProbeTable(
-            titles.get((channel, unit), f"{channel} {unit}"),
-            tuple(_unit(unit_id, units[unit_id]) for unit_id in ids),
-            tuple((code, Markup("<td>").join(_cell(units[unit_id][code]) for unit_id in ids)) for code in codes),
+        _probe_table(
+            release, titles.get((channel, unit), f"{channel} {unit}"), codes, {each: units[each] for each in ids}
         )
         for (channel, unit, codes), ids in kinds.items()
     ]
 
 
-def _unit(unit_id: str, cells: dict[str, Row]) -> tuple[str, str | None]:
-    return unit_id.rsplit("-", 1)[-1].lstrip("0"), next(iter(cells.values()))["scenario_code"]
+def _probe_table(release: Release, title: str, codes: tuple[str, ...], units: dict[str, dict[str, Row]]) -> ProbeTable:
+    scenarios = {unit_id: next(iter(cells.values()))["scenario_code"] for unit_id, cells in units.items()}
+    times = Counter(scenarios.values())
+    names = {
+        unit_id: scenario
+        if scenario and times[scenario] == 1
+        else f"第{unit_id.rsplit('-', 1)[-1].lstrip('0')}次{scenario or ''}"
+        for unit_id, scenario in scenarios.items()
+    }
+    order = {row["scenario_code"]: number for number, row in enumerate(release.method("scenarios"))}
+    rows = []
+    for code in codes:
+        results = {names[each]: _result(units[each][code]) for each in units}
+        rows.append((f"{code} {release.tree[code].label}", _by_result(results, order)))
+    return ProbeTable(title, len(names), _listed(names.values(), order), tuple(rows))
 
 
-def _cell(observation: Row) -> str:
+def _by_result(results: dict[str, str], order: Mapping[str, int]) -> str:
+    """`60：S09、S12；其余 100`: which units have which result, the most frequent one last and unnamed."""
+    units: dict[str, list[str]] = {}
+    for name, result in results.items():
+        units.setdefault(result, []).append(name)
+    usual = max(units, key=lambda result: len(units[result]))
+    if len(units) == 1:
+        return usual if len(results) == 1 else f"均为 {usual}"
+    others = sorted((result for result in units if result != usual), key=_best_first)
+    return "；".join([*(f"{result}：{_listed(units[result], order)}" for result in others), f"其余 {usual}"])
+
+
+def _best_first(result: str) -> tuple[bool, float]:
+    is_score = result[0].isdigit()
+    return not is_score, -float(result) if is_score else 0
+
+
+def _listed(names: Iterable[str], order: Mapping[str, int]) -> str:
+    """The names; three scenarios and more that follow one another in the method by the first and the last."""
+    runs: list[list[str]] = []
+    for name in names:
+        if runs and name in order and order.get(runs[-1][-1]) == order[name] - 1:
+            runs[-1].append(name)
+        else:
+            runs.append([name])
+    return "、".join(f"{run[0]}–{run[-1]}" if len(run) > 2 else "、".join(run) for run in runs)
+
+
+def _result(observation: Row) -> str:
     nano = observation["score_nano"]
     if nano is None:
         return NA_LABELS.get(str(observation["na_code"]), str(observation["na_code"]))

@@ -72,7 +72,7 @@ def write_workbook(release: Release, path: Path) -> None:
         }
     )  # fmt: skip
     sheets = [*_rankings(release), _matrix(release), _channel_matrix(release), _classes(release)]
-    sheets += [_figures(release), _changes(release)]
+    sheets += [_figures(release), _changes(release), *_contributions(release)]
     writer = _Writer(book, release)
     writer.notes(_notes(release, sheets))
     for sheet in sheets:
@@ -411,6 +411,29 @@ def _changes(release: Release) -> Sheet:
         rows.append(cells)
     about = "各热线总体与一级指标得分及其较基期的变化;空白表示基期没有可比的得分"
     return Sheet("变化", about, columns, rows, fixed=2)
+
+
+def _contributions(release: Release) -> list[Sheet]:
+    """What each indicator added to a line's change; no sheet where there is no wave to compare with."""
+    if not release.contributions:
+        return []
+    nodes = list(release.tree.values())
+    return [
+        Sheet(
+            name="变化贡献",
+            about="总体得分变化中来自各指标的部分;各级合计均等于总体变化,方法见报告网站",
+            columns=[
+                *_line_columns(release, [""]),
+                *(Column((node.code, node.label), 11, "change", node.level) for node in nodes),
+            ],
+            rows=[
+                [*_line_cells(release.lines[code]), *(release.contribution(code, node) for node in nodes)]
+                for code in release.contributions
+            ],
+            fixed=2,
+            is_wide=True,
+        )
+    ]
 
 
 Block = tuple[str, list[tuple[str, str]]]

@@ -59,6 +59,10 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "line_id": TEXT, "channel": TEXT, "level": INTEGER, "node_code": TEXT, "score_nano": INTEGER,
         "published": POINTS, "change": POINTS, "effective_weight": WEIGHT, "na_reason": TEXT,
     },
+    "contributions": {
+        "line_id": TEXT, "node_code": TEXT, "score_effect_nano": INTEGER, "structure_effect_nano": INTEGER,
+        "contribution": POINTS,
+    },
     "line_classes": {
         "line_id": TEXT, "attempts": INTEGER, "connected": INTEGER, "line_class": TEXT, "is_ranked": FLAG,
         "p_repeat_cold": SHARE, "p_repeat_dead": SHARE, "p_repeat_hot": SHARE, "p_repeat_warm": SHARE,
@@ -91,6 +95,7 @@ def write_small_release(folder: Path, names: Sequence[str] = HOSTILE_NAMES, *, s
     tables: dict[str, list[Row]] = {
         "lines": _lines(names),
         "line_scores": _line_scores(scores),
+        "contributions": _contributions(scores),
         "line_classes": _classes(),
         "line_flags": _flags(),
         "rankings": _rankings(scores, dict(zip((frame[0] for frame in FRAME), names, strict=True))),
@@ -190,6 +195,27 @@ def _line_scores(scores: Mapping[str, Scores]) -> list[Row]:
                     "published": _points(nano), "change": None if nano is None else _change(line, channel, code),
                     "effective_weight": None if nano is None else Decimal("0.100000000"),
                     "na_reason": reason if nano is None else None,
+                }
+            )  # fmt: skip
+    return rows
+
+
+def _contributions(scores: Mapping[str, Scores]) -> list[Row]:
+    """Whole hundredths for each third-level indicator that is there, the rest of the line's change for the last."""
+    rows = []
+    for line, by_node in scores.items():
+        left = _change(line, "all", "T") if by_node["all", "T"] is not None else None
+        codes = [code for (channel, code), nano in by_node.items() if channel == "all" and code[0] == "I" and nano]
+        for code in codes if left is not None else []:
+            share = left if code == codes[-1] else Decimal(_number(line, code, "share") - 500) / 1000
+            share = share.quantize(Decimal("0.01"))
+            left -= share
+            structure = NANO // 50 if code == codes[0] else 0
+            effect = int(share * NANO) - structure
+            rows.append(
+                {
+                    "line_id": line, "node_code": code, "score_effect_nano": effect,
+                    "structure_effect_nano": structure, "contribution": share,
                 }
             )  # fmt: skip
     return rows

@@ -2,6 +2,7 @@
 
 import json
 import re
+from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from dagster_project.errors import HotlineError
+from dagster_project.report import site as site_module
 from dagster_project.report.reading import TOTAL, Release
 from dagster_project.report.site import write_site
 from tests.unit.small_release import HOSTILE_NAMES, write_small_release
@@ -105,6 +107,33 @@ def test_a_line_page_holds_its_scores_and_probes(release: Release, parsed: dict[
         units = {row["unit_id"] for row in release.observations[line_id]}
         counted = sum(int(number) for number in re.findall(r"(?:拨打|监测) (\d+) 次", text))
         assert counted == len(units)
+
+
+def test_contributions_stand_beside_the_changes_and_sum_to_the_lines(release: Release, site: Path) -> None:
+    nodes = list(release.tree.values())
+    for line_id, own in release.contributions.items():
+        html = (site / "lines" / f"{line_id}.html").read_text(encoding="utf-8")
+        rows = re.findall(r"^<tr[^>]*><th>[^<]*<td>.*$", html[html.index("<table class=tree>") :], re.MULTILINE)
+        shown = [row.split("<td>")[5] for row in rows[: len(nodes)]]
+        change = release.scores[line_id]["all", TOTAL]["change"]
+        assert shown[0] == f"{change:+.2f}"
+        thirds = [text for node, text in zip(nodes, shown, strict=True) if node.level == 3 and text]
+        assert sum(map(Decimal, thirds)) == change
+        assert len(thirds) == len(own)
+    unscored = release.lines.keys() - release.contributions.keys()
+    assert all("贡献" not in (site / "lines" / f"{line_id}.html").read_text(encoding="utf-8") for line_id in unscored)
+
+
+def test_observations_are_told_by_their_result() -> None:
+    order = {f"S{number:02}": number for number in range(1, 16)}
+    told = {"S03": "100", "S01": "60", "S02": "60", "第4次": "未接通", "S04": "100", "S06": "100"}
+    assert site_module._by_result(told, order) == "60：S01、S02；未接通：第4次；其余 100"
+    assert site_module._by_result({"S01": "0"}, order) == "0"
+    assert site_module._by_result({"S01": "0", "S02": "0"}, order) == "均为 0"
+    # a run is one of the method's order, without a gap, and long enough to be shorter so
+    assert site_module._listed(["S01", "S02", "S03", "S05", "S06", "第7次", "S12", "S13"], order) == (
+        "S01–S03、S05、S06、第7次、S12、S13"
+    )
 
 
 def test_chart_data_are_the_releases_figures(site: Path, release: Release) -> None:
