@@ -142,8 +142,8 @@ def scorecard(
     as_json: JsonOption = False,
 ) -> None:
     """生成热线单页成绩单(PDF)/ set the one-page scorecard of lines, from the current release."""
+    from dagster_project.release.reading import read_current
     from dagster_project.report.pdf import write_scorecard
-    from dagster_project.report.reading import read_current
 
     release = read_current(paths(), wave)
     out.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from dagster_project.report.reading import Release, Row
+from dagster_project.release.reading import Release, Row
 
 DECLARED = Path(__file__).with_name("findings.yml")
 UNITS = {"point": "分", "percent": "%", "count": "条"}

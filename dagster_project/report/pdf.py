@@ -18,9 +18,9 @@ import typst
 
 from dagster_project.errors import HotlineError, UsageError
 from dagster_project.files import replace_files
+from dagster_project.release.reading import CHANNELS, TOTAL, Node, Release, Row
 from dagster_project.report import findings as findings_of
 from dagster_project.report.findings import Finding, findings
-from dagster_project.report.reading import CHANNELS, TOTAL, Node, Release, Row
 from dagster_project.report.workbook import (
     EMPTY,
     NOT_RANKED,

@@ -14,8 +14,8 @@ from pathlib import Path
 from dagster_project.errors import HotlineError
 from dagster_project.paths import Paths
 from dagster_project.release.folder import file_hashes, new_staging_folder, settle
+from dagster_project.release.reading import Release, read_current
 from dagster_project.report.pdf import cjk_font, write_pdf
-from dagster_project.report.reading import Release, read_current
 from dagster_project.report.site import write_site
 from dagster_project.report.workbook import write_workbook
 

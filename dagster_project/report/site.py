@@ -1,7 +1,7 @@
 """The static site of a release: pages that work from a folder, without a server and without a network.
 
 Belongs here: which pages there are, and what of the release stands on each. Does not belong here:
-how a page looks (`templates/`, `static/`), what the numbers are (`reading.py`).
+how a page looks (`templates/`, `static/`), what the numbers are (`release/reading.py`).
 
 Every name from the release is text: the templates escape it, and isolate its writing direction.
 """
@@ -19,9 +19,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dagster_project.errors import HotlineError
+from dagster_project.release.reading import CHANNELS, TOTAL, Node, Release, Row
 from dagster_project.release.tables import inert
 from dagster_project.report.findings import findings
-from dagster_project.report.reading import CHANNELS, TOTAL, Node, Release, Row
 
 HERE = Path(__file__).parent
 STATIC = ("echarts.bar.min.js", "echarts.LICENSE.txt", "echarts.NOTICE.txt", "site.css", "site.js")

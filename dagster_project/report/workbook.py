@@ -18,7 +18,7 @@ from typing import Any
 import xlsxwriter
 
 from dagster_project.files import replace_files
-from dagster_project.report.reading import CHANNELS, TOTAL, Release, Row
+from dagster_project.release.reading import CHANNELS, TOTAL, Release, Row
 
 SECTIONS = {
     "overall": "总体情况", "tier": "城市分级", "class": "线路分类", "phone": "电话端", "smart": "智能语音",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from dagster_project.report.reading import Release
+from dagster_project.release.reading import Release
 from tests.conftest import Installation
 
 FLAGS = [

@@ -12,8 +12,8 @@ import pypdf
 import pytest
 
 from dagster_project.errors import HotlineError, UsageError
+from dagster_project.release.reading import Release
 from dagster_project.report import pdf
-from dagster_project.report.reading import Release
 from dagster_project.report.workbook import visible
 from tests.unit.small_release import FRAME, HOSTILE_NAMES, write_small_release
 
@@ -21,7 +21,7 @@ RENDER = """
 import sys
 from pathlib import Path
 from dagster_project.report import pdf
-from dagster_project.report.reading import Release
+from dagster_project.release.reading import Release
 release = Release(Path(sys.argv[1]))
 pdf.write_pdf(release, Path(sys.argv[2]) / "report.pdf")
 pdf.write_scorecard(release, "110100", Path(sys.argv[2]) / "card.pdf")

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from dagster_project.errors import HotlineError
+from dagster_project.release.reading import TOTAL, Release
 from dagster_project.report import site as site_module
-from dagster_project.report.reading import TOTAL, Release
 from dagster_project.report.site import write_site
 from tests.unit.small_release import HOSTILE_NAMES, write_small_release
 

@@ -8,7 +8,7 @@ from typing import Any
 import openpyxl
 import pytest
 
-from dagster_project.report.reading import Release
+from dagster_project.release.reading import Release
 from dagster_project.report.workbook import NA_REASONS, visible, write_workbook
 from tests.unit.small_release import FRAME, HOSTILE_NAMES, write_small_release
 

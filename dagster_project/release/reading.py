@@ -1,4 +1,4 @@
-"""A release as the report's renderers read it: every file of it, once, by what it is asked for.
+"""A release as it is read: every file of it, once, by what it is asked for.
 
 Belongs here: reading and looking up. Does not belong here: what is said of it, or how it looks.
 Numbers stay what the release holds: printed values are Decimal, in points unless a figure's unit
