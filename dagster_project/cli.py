@@ -84,6 +84,16 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """运行监测期:采集、评分、质量门、发布、报告 / ingest, score, gate, publish and report waves, baselines first."""
+    _run(wave, line, as_json, publish=True, report=not no_report)
+
+
+@app.command()
+def release(wave: WaveOption = None, line: LineOption = None, as_json: JsonOption = False) -> None:
+    """运行但不公布:生成可供核对的发布 / run without publishing: make a release to look at; then `hotline publish`."""
+    _run(wave, line, as_json, publish=False, report=False)
+
+
+def _run(wave: list[str] | None, line: list[str] | None, as_json: bool, publish: bool, report: bool) -> None:
     from dagster_project.imports import keep_out
     from dagster_project.worker import GATE
 
@@ -92,10 +102,10 @@ def run(
     # gate, which needs pandas, has a process of its own
     keep_out(absent=frozenset({"pandas", "rich"}))
 
-    from dagster_project.launch import run_waves
+    from dagster_project.launch import Request, run_waves
     from dagster_project.release.folder import headlines
 
-    outcomes = run_waves(paths(), tuple(wave or ()), tuple(line or ()), ("report",) if no_report else ())
+    outcomes = run_waves(paths(), tuple(wave or ()), Request(tuple(line or ()), publish, report))
     results = [
         {
             "wave": outcome.wave,

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dagster_project import runlog
 from dagster_project.errors import HotlineError, UsageError
 from dagster_project.ingest.wave import export_files, list_waves, load_wave
 from dagster_project.lock import run_lock
 from dagster_project.paths import Paths
-from dagster_project.release.folder import current_release
 from dagster_project.transform.dbt_step import warm_up
 from dagster_project.worker import GATE
 
@@ -57,7 +57,7 @@ concurrency:
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """One finished run: the release that is current now, its site if it was rendered, and the run's seconds."""
+    """One finished run: the release that it made, its site if it was rendered, and the run's seconds."""
 
     wave: str
     is_synthetic: bool
@@ -67,8 +67,17 @@ class RunOutcome:
     seconds: float
 
 
-def run_wave(paths: Paths, wave_id: str, lines: tuple[str, ...] = (), leave_out: tuple[str, ...] = ()) -> RunOutcome:
-    """Run the steps of a wave but those left out; `lines` limits what is scored anew (empty: all).
+@dataclass(frozen=True)
+class Request:
+    """What a run is to do: `lines` to score anew (empty: all), and how far it goes."""
+
+    lines: tuple[str, ...] = ()
+    publish: bool = True  # give the release to readers
+    report: bool = True  # render what they read
+
+
+def run_wave(paths: Paths, wave_id: str, request: Request) -> RunOutcome:
+    """Run a wave through its job.
 
     Raises the failure that stopped the run: InputRejected, GateFailed, Busy, NotReconciled, UsageError.
     """
@@ -82,37 +91,42 @@ def run_wave(paths: Paths, wave_id: str, lines: tuple[str, ...] = (), leave_out:
         with dagster_instance(paths) as instance:
             instance.add_dynamic_partitions("waves", [wave_id])
             job = defs.resolve_job_def(f"{wave.kind}_wave")
-            wanted = [key for key in job.asset_layer.selected_asset_keys if key.to_user_string() not in leave_out]
+            wanted = [key for key in job.asset_layer.selected_asset_keys if key.to_user_string() != "report"]
             logging.getLogger("hotline").info("%s:开始 / started", wave_id)
-            with _our_failures():
+            with _logged_failures(paths, wave_id), _our_failures():
                 result = job.execute_in_process(
                     instance=instance,
                     partition_key=wave_id,
-                    asset_selection=wanted if leave_out else None,
+                    asset_selection=None if request.report else wanted,
                     run_config={
-                        "ops": {"scores": {"config": {"lines": list(lines)}}},
+                        "ops": {
+                            "scores": {"config": {"lines": list(request.lines)}},
+                            "release": {"config": {"publish": request.publish}},
+                        },
                         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
                     },
                 )
-    folder = current_release(paths.current(wave_id))
-    if folder is None:
-        raise HotlineError(f"{wave_id}:运行结束但没有发布 / the run ended without a release")
-    index = None if "report" in leave_out else paths.site_index(wave_id).resolve()
-    return RunOutcome(wave_id, wave.is_synthetic, result.run_id, folder, index, time.perf_counter() - started)
+    (made,) = (
+        each.metadata["release"].value
+        for event in result.get_asset_materialization_events()
+        for each in [event.step_materialization_data.materialization]
+        if each.asset_key.to_user_string() == "release"
+    )
+    index = paths.site_index(wave_id).resolve() if request.report else None
+    seconds = time.perf_counter() - started
+    return RunOutcome(wave_id, wave.is_synthetic, result.run_id, paths.releases(wave_id) / str(made), index, seconds)
 
 
-def run_waves(
-    paths: Paths, wave_ids: tuple[str, ...], lines: tuple[str, ...], leave_out: tuple[str, ...] = ()
-) -> list[RunOutcome]:
+def run_waves(paths: Paths, wave_ids: tuple[str, ...], request: Request) -> list[RunOutcome]:
     """Run several waves (none named: all under raw/), each after its baseline. Lines need one wave."""
     ordered = [wave_id for wave_id in waves_in_order(paths) if not wave_ids or wave_id in wave_ids]
     for wave_id in wave_ids:
         load_wave(paths, wave_id)  # says what is wrong with one that is not among them
-    if lines and len(ordered) != 1:
+    if request.lines and len(ordered) != 1:
         raise UsageError("--line 需要且只能配一个 --wave / --line needs exactly one --wave")
     if not ordered:
         raise UsageError("raw/ 下没有任何监测期 / there is no wave under raw/")
-    return [run_wave(paths, wave_id, lines, leave_out) for wave_id in ordered]
+    return [run_wave(paths, wave_id, request) for wave_id in ordered]
 
 
 def synthetic_waves(paths: Paths, lacking_exports: bool) -> list[str]:
@@ -159,6 +173,16 @@ def write_dagster_yaml(paths: Paths) -> None:
     config = paths.dagster_home / "dagster.yaml"
     if not config.exists() or config.read_text(encoding="utf-8") != DAGSTER_YAML:
         config.write_text(DAGSTER_YAML, encoding="utf-8")
+
+
+@contextmanager
+def _logged_failures(paths: Paths, wave_id: str) -> Iterator[None]:
+    """What a run was stopped by stands in the log, without the words: they may quote what was delivered."""
+    try:
+        yield
+    except HotlineError as error:
+        runlog.record(paths, runlog.FAILED, wave=wave_id, error=type(error).__name__, exit_code=error.exit_code)
+        raise
 
 
 @contextmanager

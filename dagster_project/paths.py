@@ -31,6 +31,14 @@ class Paths:
     def wave_yml(self, wave: str) -> Path:
         return self.raw / wave / "wave.yml"
 
+    def ledger(self, wave: str) -> Path:
+        """The corrections of a wave: asked for, approved, withdrawn."""
+        return self.wave_raw(wave) / "corrections" / "ledger.jsonl"
+
+    def checksums(self, wave: str) -> Path:
+        """The hashes of a frozen wave's exports."""
+        return self.wave_raw(wave) / "SHA256SUMS"
+
     def profile(self, name: str) -> Path:
         return self.raw / "profiles" / f"{name}.yml"
 
@@ -88,6 +96,11 @@ class Paths:
     @property
     def dagster_home(self) -> Path:
         return self.home / "dagster"
+
+    @property
+    def log(self) -> Path:
+        """What was done in this installation, as a chain of records (JSON lines)."""
+        return self.home / "log.jsonl"
 
     @property
     def lock(self) -> Path:

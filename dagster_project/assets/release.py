@@ -9,12 +9,19 @@ from dagster_project.ingest.wave import load_wave
 from dagster_project.partitions import waves
 from dagster_project.release.folder import MANIFEST, headlines
 from dagster_project.release.freeze import freeze
+from dagster_project.release.publish import publish
 from dagster_project.resources import Installation
 
 PUBLISHED_TABLES = [
     "pub_waves", "pub_line_scores", "pub_line_classes", "pub_class_outcomes", "pub_line_flags", "pub_aggregates",
     "pub_rankings", "pub_figures", "score_observations", "score_scenarios",
 ]  # fmt: skip
+
+
+class ReleaseConfig(dg.Config):
+    """Whether readers are given the release at once, or when someone publishes it (`hotline publish`)."""
+
+    publish: bool = True
 
 
 @dg.asset(
@@ -24,12 +31,16 @@ PUBLISHED_TABLES = [
     owners=["team:data-stewards"],
     kinds={"parquet", "json"},
 )
-def release(context: dg.AssetExecutionContext, installation: Installation) -> dg.MaterializeResult:
+def release(
+    context: dg.AssetExecutionContext, config: ReleaseConfig, installation: Installation
+) -> dg.MaterializeResult:
     """A frozen folder: scores, classes, rankings, figures and the gate's verdicts. Readers see it or the one before."""
     paths = installation.paths
     wave = load_wave(paths, context.partition_key)
     require(paths, wave, (DELIVERED, PUBLISHABLE))
     folder = freeze(paths, wave)
+    if config.publish:
+        publish(paths, wave.id, folder.name)
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     return dg.MaterializeResult(
         metadata={

@@ -28,28 +28,45 @@ def file_hashes(folder: Path) -> dict[str, str]:
     return {name: sha256_of(path) for path in files if (name := path.relative_to(folder).as_posix()) != MANIFEST}
 
 
-def publish(staged: Path, releases: Path, release: str) -> Path:
-    """Move `staged` to `releases/<release>` and point `current` at it. Returns the release folder.
+def keep(staged: Path, target: Path) -> None:
+    """Give the release in `staged` its final name, where readers can find it and nobody changes it.
 
     Where the release exists already, its bytes must be the same. Raises NotReconciled where they are
     not: equal inputs gave unequal outputs.
     """
-    target = releases / release
     if target.exists():
         _require_equal(staged, target)
     settle(staged, target)
-    return target
 
 
 def settle(staged: Path, target: Path) -> None:
-    """Give `staged` its final name, unless that is there already, and let `current` beside it point there."""
+    """Give `staged` its final name, unless that is there already."""
     if target.exists():
         shutil.rmtree(staged)
     else:
         _flush(staged)
         staged.rename(target)
         flush_folder(target.parent)
-    _switch(target.parent, target.name)
+
+
+def switch(target: Path) -> None:
+    """Let `current` beside `target` point at it: a reader sees what it pointed at before, or this."""
+    link = target.parent / ".current-next"
+    link.unlink(missing_ok=True)
+    link.symlink_to(target.name, target_is_directory=True)
+    link.replace(target.parent / "current")
+    flush_folder(target.parent)
+
+
+def require_whole(folder: Path) -> None:
+    """Raise NotReconciled, naming them, where files of a release are not those that its manifest states."""
+    stated = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+    found = file_hashes(folder)
+    differing = sorted(name for name in stated.keys() | found.keys() if stated.get(name) != found.get(name))
+    if differing:
+        raise NotReconciled(
+            f"发布 {folder.name} 的文件被改动 / files of release {folder.name} were changed: {', '.join(differing)}"
+        )
 
 
 def new_staging_folder(releases: Path, release: str) -> Path:
@@ -80,14 +97,6 @@ def headlines(folder: Path) -> dict[str, dict[str, Any]]:
         for figure in figures
         if figure["id"] in HEADLINES
     }
-
-
-def _switch(releases: Path, release: str) -> None:
-    link = releases / ".current-next"
-    link.unlink(missing_ok=True)
-    link.symlink_to(release, target_is_directory=True)
-    link.replace(releases / "current")
-    flush_folder(releases)
 
 
 def _require_equal(staged: Path, target: Path) -> None:

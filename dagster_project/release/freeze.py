@@ -1,7 +1,6 @@
-"""Freeze the published tables of a wave into a release and make it current."""
+"""Freeze the published tables of a wave into a release. Making it current is `publish.py`'s."""
 
 import json
-import logging
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -12,16 +11,15 @@ from dagster_project.ingest.bronze import IngestReport
 from dagster_project.ingest.wave import Wave
 from dagster_project.paths import Paths
 from dagster_project.release.baseline import baseline_folder, baseline_release
-from dagster_project.release.folder import MANIFEST, SYNTHETIC_NOTE, file_hashes, new_staging_folder, publish
+from dagster_project.release.folder import MANIFEST, SYNTHETIC_NOTE, file_hashes, keep, new_staging_folder
 from dagster_project.release.identity import Identity, code_version, declaration_version, package_versions
 from dagster_project.release.tables import write_tables
+from dagster_project.runlog import record_release
 from dagster_project.transform.scope import inputs_digest, published_inputs
-
-logger = logging.getLogger("hotline")
 
 
 def freeze(paths: Paths, wave: Wave) -> Path:
-    """Write the release of `wave` and switch `current` to it. Returns its folder.
+    """Write the release of `wave`, unless it is there already, and say so in the log. Returns its folder.
 
     The gates must have been asked before (`gate.verdicts.require`). Raises NotReconciled where the
     published tables were not made from the bronze and baseline that stand now, GateFailed where the
@@ -38,8 +36,9 @@ def freeze(paths: Paths, wave: Wave) -> Path:
     shutil.copyfile(paths.quality(wave.id), staged / "quality.json")
     _write_claims(paths, wave, staged, baseline)
     _write_manifest(wave, report, identity, staged)
-    folder = publish(staged, releases, identity.release)
-    logger.info("已发布 / published %s/%s", wave.id, identity.release)
+    folder = releases / identity.release
+    keep(staged, folder)
+    record_release(paths, folder)
     return folder
 
 

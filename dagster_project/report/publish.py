@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dagster_project.errors import HotlineError
 from dagster_project.paths import Paths
-from dagster_project.release.folder import file_hashes, new_staging_folder, settle
+from dagster_project.release.folder import file_hashes, new_staging_folder, settle, switch
 from dagster_project.release.reading import Release, read_current
 from dagster_project.report.pdf import cjk_font, write_pdf
 from dagster_project.report.site import write_site
@@ -55,6 +55,7 @@ def publish_report(paths: Paths, wave_id: str) -> Report:
     lacking = _write_pdf(release, staged / PDF)
     target = reports / f"{release.id}-{_content(staged)}"
     settle(staged, target)
+    switch(target)
     for other in reports.glob(f"{release.id}-*"):
         if other != target:
             shutil.rmtree(other)

@@ -1,0 +1,87 @@
+"""Which release of a wave readers see: publishing one, going back to the one before, listing them.
+
+Belongs here: switching `current`, and saying so in the log. Does not belong here: making a release
+(`freeze.py`), proving one (`verify.py`).
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from dagster_project import runlog
+from dagster_project.errors import UsageError
+from dagster_project.paths import Paths
+from dagster_project.release.folder import current_release, require_whole, switch
+
+logger = logging.getLogger("hotline")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A release that lies in an installation. `n_published`: how often readers were given it."""
+
+    release: str
+    is_current: bool
+    n_published: int
+
+
+def publish(paths: Paths, wave: str, release: str) -> Path:
+    """Make `release` the one that readers see, and log it. Returns its folder; does nothing where it is current.
+
+    Raises UsageError where there is no such release, NotReconciled where a file of it was changed.
+    """
+    folder = _release_folder(paths, wave, release)
+    require_whole(folder)
+    current = current_release(paths.current(wave))
+    if current != folder:
+        # the record first: killed between the two, the same command does both again
+        runlog.record(
+            paths, runlog.PUBLISHED, wave=wave, release=release, previous_release=current.name if current else None
+        )
+        switch(folder)
+    logger.info("已发布 / published %s/%s", wave, release)
+    return folder
+
+
+def rollback(paths: Paths, wave: str) -> Path:
+    """Publish the release that readers saw before the current one. Returns its folder.
+
+    Raises UsageError where there was none, and what `publish` raises.
+    """
+    former = previous_release(paths, wave)
+    if former is None:
+        raise UsageError(f"{wave}:没有更早的发布可以恢复 / there is no earlier release to go back to")
+    return publish(paths, wave, former)
+
+
+def previous_release(paths: Paths, wave: str) -> str | None:
+    """The release that readers saw before the current one; None where it is the first."""
+    current = current_release(paths.current(wave))
+    if current is None:
+        return None
+    for record in reversed(runlog.publications(paths, wave)):
+        if record["release"] == current.name:
+            former: str | None = record["previous_release"]
+            return former
+    return None
+
+
+def list_releases(paths: Paths, wave: str) -> list[Listed]:
+    """The releases of a wave in the order in which they were first published, then those that never were."""
+    current = current_release(paths.current(wave))
+    published = [record["release"] for record in runlog.publications(paths, wave)]
+    there = sorted(path.name for path in paths.releases(wave).glob("[!.]*") if path.is_dir() and not path.is_symlink())
+    return [
+        Listed(release, current is not None and current.name == release, published.count(release))
+        for release in [*dict.fromkeys(each for each in published if each in there), *(set(there) - set(published))]
+    ]
+
+
+def _release_folder(paths: Paths, wave: str, release: str) -> Path:
+    there = [each.release for each in list_releases(paths, wave)]
+    if release not in there:
+        raise UsageError(
+            f"{wave} 没有发布 {release} / there is no such release of {wave}; hotline releases --wave {wave}: "
+            f"{', '.join(there)}"
+        )
+    return paths.releases(wave) / release
