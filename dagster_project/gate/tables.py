@@ -6,6 +6,7 @@ Does not belong here: the queries. A connection is the caller's to close.
 
 from typing import TYPE_CHECKING
 
+from dagster_project.database import attachable, connect
 from dagster_project.errors import GateFailed
 from dagster_project.paths import Paths
 from dagster_project.schema import EXPORT_TABLES, REFERENCE_TABLES
@@ -23,8 +24,6 @@ def connect_delivered(paths: Paths, wave_id: str) -> "duckdb.DuckDBPyConnection"
     The views hold every wave: queries select theirs by `$wave`. Raises GateFailed where the wave
     was never ingested.
     """
-    import duckdb
-
     missing = [name for name in BRONZE_TABLES if not paths.bronze_part(name, wave_id).exists()]
     if missing:
         raise GateFailed(
@@ -32,7 +31,7 @@ def connect_delivered(paths: Paths, wave_id: str) -> "duckdb.DuckDBPyConnection"
             f"bronze assets first. 缺少 / missing: {', '.join(missing)}"
         )
     # files are named relative to the installation, so that its path stands in no statement
-    connection = duckdb.connect(config={"file_search_path": str(paths.home)})
+    connection = connect(paths.home, folders=[paths.bronze], files=attachable(paths.warehouse))
     for name in BRONZE_TABLES:
         connection.execute(
             f"create view {name} as select * from read_parquet('bronze/{name}/*/*.parquet', "  # noqa: S608  # our names

@@ -6,9 +6,9 @@ warehouse of the other wave.
 
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 
+from dagster_project.database import connect
 from dagster_project.errors import UsageError
 from dagster_project.ingest.wave import Wave
 from dagster_project.paths import Paths
@@ -69,7 +69,7 @@ def baseline_tables(paths: Paths, wave: Wave) -> dict[str, pa.Table]:
     folder = baseline_folder(paths, wave)
     if folder is None:
         return {name: REFERENCE_TABLES[name].empty_table() for name in QUERIES}
-    with duckdb.connect() as connection:
+    with connect(paths.home, folders=[folder]) as connection:
         return {
             name: connection.sql(query, params={"release": folder.name, "file": str(folder / file)})
             .to_arrow_table()

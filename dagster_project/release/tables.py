@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dagster_project.database import connect
 from dagster_project.paths import Paths
 from dagster_project.statistics.decomposition import Leaf, decompose, printed
 from dagster_project.statistics.replication import class_probabilities
@@ -80,7 +81,8 @@ def write_tables(paths: Paths, wave: str, folder: Path, note: str, baseline: Pat
     `note` stands in every row of the CSV: a file that travels alone must say what it is. `baseline` is
     the folder of the release that changes are told against, where there is one.
     """
-    with duckdb.connect(str(paths.warehouse), read_only=True) as connection:
+    folders = [baseline] if baseline else []
+    with connect(paths.home, paths.warehouse, folders=folders, read_only=True) as connection:
         for name, (table, columns, order) in TABLES.items():
             # identifiers come from the constant above, the wave is bound
             query = f"select {columns} from {table} where wave = $wave order by {order}"  # noqa: S608

@@ -9,15 +9,16 @@ from functools import cache
 from typing import Any
 
 import dbt.task.build  # noqa: F401  # what an invocation would import first of all
-import duckdb
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.artifacts.schemas.run import RunExecutionResult
 from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 from dbt_common.events.base_types import EventMsg
 
+from dagster_project.database import connect
 from dagster_project.errors import HotlineError
 from dagster_project.paths import DBT_PROJECT, Paths
+from dagster_project.transform.confined import model_inputs
 from dagster_project.transform.dbt_step import NodeResult
 
 MAX_FAILING_ROWS = 20
@@ -105,8 +106,8 @@ def _not_done(paths: Paths, result: Any) -> NodeResult:
 
 
 def _failing_rows(paths: Paths, query: str) -> tuple[dict[str, Any], ...]:
-    with duckdb.connect(str(paths.warehouse), read_only=True, config={"threads": 1}) as connection:
-        connection.execute(f"set file_search_path = '{str(paths.home).replace(chr(39), chr(39) * 2)}'")
+    inputs = model_inputs(paths.home)
+    with connect(paths.home, paths.warehouse, folders=inputs, read_only=True, threads=1) as connection:
         cursor = connection.execute(query)
         names = [column[0] for column in cursor.description or []]
         return tuple(dict(zip(names, row, strict=True)) for row in cursor.fetchmany(MAX_FAILING_ROWS))

@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dagster_project.database import connect
 from dagster_project.errors import NotReconciled, UsageError
 from dagster_project.paths import Paths
 from dagster_project.transform.dbt_step import SCORES, project_fingerprint
@@ -97,11 +98,9 @@ def write_scope(paths: Paths, scope: Scope) -> None:
 
 def withdraw_stamps(paths: Paths, scope: Scope, step: str) -> None:
     """Before `step` changes tables: what stands there is whole again only when it ends well."""
-    import duckdb
-
     if not paths.warehouse.exists():
         return
-    with duckdb.connect(str(paths.warehouse)) as connection:
+    with connect(paths.home, paths.warehouse) as connection:
         tables = _tables(connection)
         if step == SCORES and "score_line_inputs" in tables:
             connection.execute(
@@ -129,11 +128,9 @@ def discard_foreign_warehouse(paths: Paths) -> bool:
 
 
 def _query(paths: Paths, table: str, query: str, wave: str) -> list[tuple]:
-    import duckdb
-
     if not paths.warehouse.exists():
         return []
-    with duckdb.connect(str(paths.warehouse), read_only=True) as connection:
+    with connect(paths.home, paths.warehouse, read_only=True) as connection:
         tables = _tables(connection)
         return connection.execute(query, [wave]).fetchall() if table in tables else []
 

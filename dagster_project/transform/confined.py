@@ -1,0 +1,37 @@
+"""dbt's own connections, confined as all others are. Loaded by dbt-duckdb (`plugins` of dbt/profiles.yml).
+
+dbt-duckdb applies the `settings` of a profile to every cursor anew, which a locked configuration
+refuses: so the profile has none, and everything is said here, once per connection.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from dbt.adapters.duckdb.credentials import DuckDBCredentials
+from dbt.adapters.duckdb.plugins import BasePlugin
+from duckdb import DuckDBPyConnection
+
+from dagster_project.database import OPTIONS, confine
+from dagster_project.paths import Paths
+
+
+class Plugin(BasePlugin):
+    """Models read what was ingested and what a run recomputes; they write to the warehouse alone."""
+
+    def initialize(self, plugin_config: dict[str, Any]) -> None:
+        """`home`: the installation's state folder."""
+        self._home = Path(plugin_config["home"]).resolve()
+
+    def update_connection_config(self, creds: DuckDBCredentials, config: dict[str, Any]) -> None:  # noqa: ARG002
+        """Add to the options that the database is opened with."""
+        config |= {**OPTIONS, "file_search_path": str(self._home)}
+
+    def configure_connection(self, conn: DuckDBPyConnection) -> None:
+        """Confine the connection, and with it every cursor of it."""
+        confine(conn, self._home, model_inputs(self._home))
+
+
+def model_inputs(home: Path) -> tuple[Path, Path]:
+    """The folders that models read: bronze, and the scope of the run."""
+    paths = Paths(raw=home, home=home)
+    return paths.bronze, paths.scope.parent

@@ -1,0 +1,151 @@
+"""What a query can not do, wherever it is written: leave the installation, use the network, load code."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import yaml
+from jinja2 import Template
+
+from dagster_project.database import connect
+from dagster_project.errors import HotlineError
+from dagster_project.gate.tables import connect_delivered, connect_publishable
+from dagster_project.paths import DBT_PROJECT, PROJECT, Paths
+from dagster_project.transform import dbt_step
+from tests.unit.gate_world import WAVE, good_world, on_disk
+
+# Each must fail in every connection. {outside}: a readable file and folder beside the installation.
+ESCAPES = {
+    "read a system file": "select * from read_text('/etc/passwd')",
+    "read a file as a table": "select * from '/etc/passwd'",
+    "read the environment": "select * from read_blob('/proc/self/environ')",
+    "list a folder": "select * from glob('/etc/*')",
+    "read beside the installation": "select * from read_csv('{outside}/secret.csv')",
+    "climb out of bronze": "select * from read_csv('bronze/../../outside/secret.csv')",
+    "follow a link out of bronze": "select * from read_csv('bronze/link/secret.csv')",
+    "read a release": "select * from read_text('releases/2023/current/manifest.json')",
+    "write a file": "copy (select 1) to '{outside}/written.csv'",
+    "write into a release": "copy (select 1) to '{home}/releases/written.csv'",
+    "write a database": "attach '{outside}/written.duckdb' as written",
+    "export the database": "export database '{outside}/written'",
+    "read over the network": "select * from read_parquet('https://example.com/x.parquet')",
+    "install an extension": "install httpfs",
+    "install a community extension": "install h3 from community",
+    "load an extension": "load httpfs",
+    "load a library": "load '{outside}/x.duckdb_extension'",
+    "keep a secret": "create persistent secret kept (type http)",
+    "open up again": "set enable_external_access = true",
+    "allow more": "set allowed_directories = ['/']",
+    "unlock": "set lock_configuration = false",
+    "log to a file": "call enable_logging(storage = 'file', storage_path = '{outside}/log')",
+    "read a variable of Python": "select * from a_variable_of_python",
+}
+CONNECTIONS: dict[str, Callable[[Paths], duckdb.DuckDBPyConnection]] = {
+    "the first gate": lambda paths: connect_delivered(paths, WAVE.id),
+    "the second gate": lambda paths: connect_publishable(paths, WAVE.id),
+    "the warehouse": lambda paths: connect(paths.home, paths.warehouse),
+    "the warehouse, read only": lambda paths: connect(paths.home, paths.warehouse, read_only=True),
+}
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Paths:
+    root = tmp_path_factory.mktemp("confined")
+    paths = on_disk(good_world(), root / "it's home")
+    outside = root / "outside"
+    outside.mkdir()
+    (outside / "secret.csv").write_text("secret\n1\n")
+    (paths.bronze / "link").symlink_to(outside)
+    (paths.releases(WAVE.id) / "current").mkdir(parents=True)
+    (paths.current(WAVE.id) / "manifest.json").write_text("{}")
+    return paths
+
+
+def filled_in(escape: str, paths: Paths) -> str:
+    names = {"outside": paths.home.parent / "outside", "home": paths.home}
+    return ESCAPES[escape].format(**{name: str(path).replace("'", "''") for name, path in names.items()})
+
+
+def outside_files(paths: Paths) -> list[str]:
+    found = [*(paths.home.parent / "outside").rglob("*"), *(paths.home / "releases").rglob("*.csv")]
+    return sorted(path.name for path in found)
+
+
+@pytest.mark.parametrize("escape", ESCAPES)
+@pytest.mark.parametrize("name", CONNECTIONS)
+def test_a_connection_is_confined(installation: Paths, name: str, escape: str) -> None:
+    a_variable_of_python = [1]  # noqa: F841  # what DuckDB would find
+    with CONNECTIONS[name](installation) as connection, pytest.raises(duckdb.Error):
+        connection.execute(filled_in(escape, installation)).fetchall()
+    assert outside_files(installation) == ["secret.csv"]
+
+
+def test_what_a_step_works_on_stays_open(installation: Paths) -> None:
+    with connect_publishable(installation, WAVE.id) as connection:
+        assert connection.execute("select count(*) from lines where wave = $wave", {"wave": WAVE.id}).fetchall() == [
+            (2,)
+        ]
+        assert connection.execute("select count(*) from score_total").fetchall() == [(6,)]
+    with connect(installation.home, installation.warehouse) as connection:
+        connection.execute("create table written as select 1 as one")
+        assert connection.cursor().execute("select current_setting('TimeZone'), one from written").fetchall() == [
+            ("UTC", 1)
+        ]
+
+
+@pytest.fixture(scope="module")
+def profile() -> dict[str, Any]:
+    """dbt/profiles.yml with the variables that a run sets still open."""
+    return yaml.safe_load((DBT_PROJECT / "profiles.yml").read_text(encoding="utf-8"))["hotline"]["outputs"]["duckdb"]
+
+
+def as_dbt_connects(profile: dict[str, Any], paths: Paths) -> Any:
+    """A handle of dbt-duckdb's environment on the warehouse, made from the profile as dbt makes it."""
+    from dbt.adapters.duckdb import environments
+    from dbt.adapters.duckdb.credentials import DuckDBCredentials
+
+    variables = {"HOTLINE_WAREHOUSE": str(paths.warehouse), "HOTLINE_HOME": str(paths.home)}
+
+    def rendered(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: rendered(each) for name, each in value.items()}
+        if isinstance(value, list):
+            return [rendered(each) for each in value]
+        return (
+            Template(value).render(env_var=lambda name, default: variables.get(name, default))
+            if isinstance(value, str)
+            else value
+        )
+
+    credentials = DuckDBCredentials.from_dict({"database": "warehouse", "schema": "main", **rendered(profile)})
+    return environments.create(credentials).handle()
+
+
+@pytest.mark.parametrize("escape", ESCAPES)
+def test_the_connection_of_the_models_is_confined(installation: Paths, profile: dict[str, Any], escape: str) -> None:
+    handle = as_dbt_connects(profile, installation)
+    cursor = handle.cursor()
+    with pytest.raises(duckdb.Error):
+        cursor.execute(filled_in(escape, installation)).fetchall()
+    assert cursor.execute("select count(*) from read_parquet('bronze/lines/*/*.parquet')").fetchall() == [(2,)]
+    handle.close()
+    assert outside_files(installation) == ["secret.csv"]
+
+
+def test_a_model_that_reads_a_system_file_fails(tmp_path: Path) -> None:
+    home = Paths(raw=tmp_path, home=tmp_path / "home")
+    dbt_step.ensure_parsed(home)
+    with pytest.raises(HotlineError, match="file system operations are disabled by configuration"):
+        list(dbt_step._invoke(home, ["show", "--inline", "select * from read_text('/etc/passwd')"]))
+
+
+def test_nothing_else_opens_duckdb() -> None:
+    """One door: who opens DuckDB by itself has no confinement."""
+    doors = [
+        path.relative_to(PROJECT).as_posix()
+        for path in (PROJECT / "dagster_project").rglob("*.py")
+        if "duckdb.connect(" in path.read_text(encoding="utf-8")
+    ]
+    assert doors == ["dagster_project/database.py"]
