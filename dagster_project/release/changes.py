@@ -1,0 +1,142 @@
+"""The comparison of two releases in words (CHANGES.md) and as data (changes.json).
+
+Belongs here: how changes are told. Does not belong here: what they are (`diff.py`).
+"""
+
+import json
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Any
+
+from dagster_project.release.diff import Changes, LineChange, RankChange
+
+KINDS = {
+    "correction": "更正:数据更正引起的变化",
+    "method": "方法变更:评分方法改变引起的变化,不是数据更正",
+    "delivery": "重新交付:原始导出文件改变引起的变化",
+    "other": "其他:数据、更正与方法均未变",
+    "mixed": "多种原因:以下变化不能归于其中任何一种;请分次发布以便区分",
+    "none": "无变化",
+}
+OTHERS = {
+    "declaration_version": "监测期声明(wave.yml、监测范围或报告文字)", "code_version": "程序", "packages": "依赖库",
+    "baseline": "基期发布",
+}  # fmt: skip
+MAX_CONTRIBUTIONS = 6  # per line in the text; all are in the data
+
+
+def as_json(changes: Changes) -> str:
+    """The comparison as JSON; decimals as texts, so that no digit is lost."""
+    content = {"kind": changes.causes.kind, **asdict(changes)}
+    return json.dumps(content, ensure_ascii=False, indent=1, default=_plain) + "\n"
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, Decimal):
+        return str(value)
+    raise TypeError(f"{value!r} of {type(value)}")
+
+
+def as_markdown(changes: Changes) -> str:
+    """The comparison for readers, in Chinese."""
+    causes = changes.causes
+    lines = [
+        f"# {_inert(changes.label)}:发布 {changes.after} 较 {changes.before} 的变化",
+        *(["", f"**{changes.note}**"] if changes.note else []),
+        "",
+        f"- 性质:{KINDS[causes.kind]}",
+        *(f"- 更正 {each['id']}:{_correction(each)}" for each in causes.corrections_added),
+        *(f"- 撤回更正 {each['id']}:{_correction(each)}" for each in causes.corrections_removed),
+        *([f"- 改变的导出文件:{'、'.join(map(_inert, causes.exports))}"] if causes.exports else []),
+        *([f"- 改变的方法文件:{'、'.join(map(_inert, causes.method))}"] if causes.method else []),
+        *(f"- {OTHERS[name]}:{_inert(old)} → {_inert(new)}" for name, (old, new) in causes.others.items()),
+        "",
+        f"## 得分或类别改变的热线({len(changes.lines)})",
+        *([""] if changes.lines else ["", "无。"]),
+        *(text for line in changes.lines for text in _line(line)),
+        "",
+        f"## 名次改变({len(changes.ranks)})",
+        "",
+        *(_ranks(changes.ranks) if changes.ranks else ["无。"]),
+        "",
+        f"## 报告数据改变({len(changes.figures)})",
+        "",
+        *(
+            ["| 数据 | 原值 | 新值 |", "|---|---|---|"] if changes.figures else ["无。"]
+        ),
+        *(f"| {_inert(each.label)} | {_value(each.before)} | {_value(each.after)} |" for each in changes.figures),
+        "",
+        f"## 报告文字改变({len(changes.texts)})",
+        *([] if changes.texts else ["", "无。"]),
+    ]  # fmt: skip
+    for each in changes.texts:
+        lines += ["", f"{_inert(each.section)}", ""]
+        lines += [f"- 原文:{_inert(each.before) or '(无)'}", f"- 现文:{_inert(each.after) or '(删去)'}"]
+    return "\n".join(lines) + "\n"
+
+
+def _correction(each: dict[str, Any]) -> str:
+    target = each.get("target") or ""
+    return _inert(f"{target} {each['field']}:{_value(each['expect'])} → {_value(each['to'])}。{each['reason']}".strip())
+
+
+def _line(line: LineChange) -> list[str]:
+    change = (
+        f"({line.total_after - line.total_before:+.2f})"
+        if line.total_before is not None and line.total_after is not None
+        else ""
+    )
+    texts = [
+        f"- **{_inert(line.name)}**({line.line_id}):{_value(line.total_before)} → {_value(line.total_after)}{change}"
+        + (
+            f";类别 {line.class_before or '无'} → {line.class_after or '无'}"
+            if line.class_before != line.class_after
+            else ""
+        )
+    ]
+    for each in line.contributions[:MAX_CONTRIBUTIONS]:
+        parts = f"得分效应 {_points(each.score_effect_nano)},权重效应 {_points(each.structure_effect_nano)}"
+        texts.append(f"  - {_inert(each.label)} {each.printed:+.2f}({parts})")
+    rest = line.contributions[MAX_CONTRIBUTIONS:]
+    if rest:
+        texts.append(f"  - 其余 {len(rest)} 项合计 {sum((each.printed for each in rest), Decimal(0)):+.2f}")
+    if line.contributions:
+        texts.append(f"  - 合计与总分变化之差:{_points(line.residual_nano)}")
+    return texts
+
+
+def _points(nano: int) -> str:
+    return f"{Decimal(nano).scaleb(-9):+.6f}" if nano else "0"
+
+
+def _ranks(ranks: tuple[RankChange, ...]) -> list[str]:
+    rows = [
+        "自身:其他单位得分保持已公布值时的名次变化;他人:其余部分。正数为名次后移。",
+        "",
+        "| 排名 | 单位 | 原名次 | 新名次 | 自身 | 他人 | 他人保持原值时 | 自身得分 |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for each in ranks:
+        cells = [
+            _inert(each.group), f"{_inert(each.name)}({each.unit_code})", _place(each.before), _place(each.after),
+            _moved(each.own), _moved(each.others), _place(each.held), "有变" if each.is_own else "未变",
+        ]  # fmt: skip
+        rows.append(f"| {' | '.join(cells)} |")
+    return rows
+
+
+def _place(rank: int | None) -> str:
+    return "不排名" if rank is None else str(rank)
+
+
+def _moved(places: int | None) -> str:
+    return "—" if places is None else f"{places:+d}" if places else "0"
+
+
+def _value(value: object) -> str:
+    return "—" if value is None else f"{value:.2f}" if isinstance(value, Decimal) else str(value)
+
+
+def _inert(text: str) -> str:
+    """A text that can be no markup: what Markdown or HTML would read is escaped, line ends are none."""
+    return "".join(f"\\{char}" if char in "\\`*_[]<>#|~&!" else char for char in " ".join(text.split()))
