@@ -58,19 +58,21 @@ def _common(
 
 @app.command()
 def check(wave: WaveOption = None, as_json: JsonOption = False) -> None:
-    """检查导出文件,不写任何数据 / judge the exports of a wave; writes nothing."""
+    """检查导出文件与报告文本,不写任何数据 / judge the exports and the text of a wave; writes nothing."""
+    from dagster_project.claims.narrative import text_faults
     from dagster_project.ingest.bronze import check_wave
     from dagster_project.ingest.wave import load_wave
     from dagster_project.launch import waves_in_order
 
     installation = paths()
-    reports = [
-        check_wave(installation, load_wave(installation, wave_id), progress=logging.getLogger("hotline").info)
-        for wave_id in wave or waves_in_order(installation)
-    ]
-    _print(as_json, [json.loads(report.to_json()) for report in reports], "\n".join(map(_report_text, reports)))
-    faulty = [report for report in reports if report.n_quarantined]
-    if faulty:
+    judged = []
+    for wave_id in wave or waves_in_order(installation):
+        declared = load_wave(installation, wave_id)
+        report = check_wave(installation, declared, progress=logging.getLogger("hotline").info)
+        judged.append((report, text_faults(installation, wave_id, declared.method)))
+    results = [{**json.loads(report.to_json()), "text_faults": faults} for report, faults in judged]
+    _print(as_json, results, "\n".join(_report_text(report, faults) for report, faults in judged))
+    if any(report.n_quarantined or faults for report, faults in judged):
         raise typer.Exit(3)
 
 
@@ -319,7 +321,7 @@ def _outcome_text(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _report_text(report: Any) -> str:
+def _report_text(report: Any, text_faults: list[str]) -> str:
     lines = [f"{report.wave}"]
     lines += [
         f"  {file.file}: 读取 read {file.n_read} = 采信 bronze {file.n_bronze} + 隔离 quarantined {file.n_quarantined}"
@@ -327,7 +329,7 @@ def _report_text(report: Any) -> str:
         for file in report.files
     ]
     lines += [f"  {code}: {count}" for code, count in sorted(report.fault_counts.items())]
-    return "\n".join([*lines, *report.messages])
+    return "\n".join([*lines, *report.messages, *text_faults])
 
 
 def _status_text(each: dict[str, Any]) -> str:

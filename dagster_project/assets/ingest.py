@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from dagster_project.claims.narrative import read_text
 from dagster_project.ingest.bronze import IngestReport, ingest_wave, write_tables
 from dagster_project.ingest.wave import load_wave
 from dagster_project.partitions import waves
@@ -75,6 +76,7 @@ def ingest(context: dg.AssetExecutionContext, installation: Installation) -> Ite
     report = ingest_wave(paths, wave, progress=logger.info)
     for message in report.messages:
         logger.warning(message)
+    read_text(paths, wave.id, wave.method)  # what is wrong with the report's text is told now, not when it is written
     write_tables(paths, wave.id, baseline_tables(paths, wave))
     yield from _results(report)
 

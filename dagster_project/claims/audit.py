@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dagster_project.claims.claim import Claim, Verdict, World, printed, signed
-from dagster_project.claims.declared import claims_under, each_of, number, read_yaml, whole
+from dagster_project.claims.declared import claims_under, each_of, number, read_yaml, require_known, whole
 from dagster_project.claims.narrative import read_world
 from dagster_project.claims.wording import judged, unsaid
 from dagster_project.errors import UsageError
@@ -133,7 +133,9 @@ def audit(path: Path, release: World | None = None) -> Audit:
     if yml.faults:
         reject(name, yml.faults)
     world = _world(name, text, release)
-    _require_known(yml, text, world)
+    for at, sentence in enumerate(text.sentences):
+        for claim, _ in sentence.claims:
+            require_known(yml, f"sentences[{at}].claims", claim, world)
     if yml.faults:
         reject(name, yml.faults)
     return judge(text, world)
@@ -266,21 +268,3 @@ def _mappings(yml: Declaration, key: str) -> list[tuple[str, Declaration]]:
         else:
             holder.fault(str(name), "编号应为文本(加引号)", "an id is text (put it in quotes)")
     return found
-
-
-def _require_known(yml: Declaration, text: Text, world: World) -> None:
-    """Tell every claim about a figure or group that there is not."""
-    for at, sentence in enumerate(text.sentences):
-        for claim, _ in sentence.claims:
-            for figure in _named(claim):
-                if figure not in world.figures:
-                    yml.fault(f"sentences[{at}].claims", f"没有指标「{shown(figure)}」", "there is no such figure")
-            group = getattr(claim, "group", None)
-            if group is not None and group not in world.rankings:
-                yml.fault(f"sentences[{at}].claims", f"没有排名「{shown(group)}」", "there is no such ranking")
-
-
-def _named(claim: Claim) -> tuple[str, ...]:
-    figure: str | None = getattr(claim, "figure", None)
-    figures: tuple[str, ...] = getattr(claim, "figures", ())
-    return (figure,) if figure is not None else figures

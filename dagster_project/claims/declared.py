@@ -23,8 +23,10 @@ from dagster_project.claims.claim import (
     Rank,
     Share,
     Threshold,
+    World,
 )
 from dagster_project.ingest.declaration import Declaration, read_declaration
+from dagster_project.ingest.faults import shown
 
 MAX_PARTS = 20  # of a partition or an ordering
 MAX_N = 10**9
@@ -55,6 +57,18 @@ def each_of(yml: Declaration, key: str, default: Any = ...) -> list[Declaration]
 def claims_under(yml: Declaration, key: str = "claims") -> list[tuple[Claim, str | None]]:
     """The claims listed under `key`, each with the words of the text that make it, where it says them."""
     return [found for each in each_of(yml, key, []) if (found := _claim(each)) is not None]
+
+
+def require_known(yml: Declaration, key: str, claim: Claim, world: World) -> None:
+    """Tell the figures and the group that a claim names and that there are not."""
+    figure: str | None = getattr(claim, "figure", None)
+    figures: tuple[str, ...] = getattr(claim, "figures", ())
+    for each in (figure,) if figure is not None else figures:
+        if each not in world.figures:
+            yml.fault(key, f"没有指标「{shown(each)}」", "there is no such figure")
+    group: str | None = getattr(claim, "group", None)
+    if group is not None and group not in world.rankings:
+        yml.fault(key, f"没有排名「{shown(group)}」", "there is no such ranking")
 
 
 def number(yml: Declaration, key: str, default: Any = ...) -> Decimal | None:

@@ -10,7 +10,7 @@ text through placeholders, which make the claims: `{level:total.score}`. See raw
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fnmatch import fnmatchcase
@@ -33,11 +33,12 @@ from dagster_project.claims.claim import (
     World,
     printed,
 )
-from dagster_project.claims.declared import claims_under, each_of, read_yaml
+from dagster_project.claims.declared import claims_under, each_of, read_yaml, require_known
 from dagster_project.claims.wording import DOWN_WORDS, UP_WORDS, judged, unbound_numbers
 from dagster_project.errors import GateFailed
 from dagster_project.ingest.declaration import Declaration
 from dagster_project.ingest.faults import reject, shown
+from dagster_project.ingest.reference import declared_ids
 from dagster_project.paths import PROJECT, Paths
 
 CLAIMS = "claims.json"
@@ -82,6 +83,14 @@ class Recommendation:
 
 
 @dataclass(frozen=True)
+class Text:
+    """What the text of a wave is written from."""
+
+    template: Template
+    recommendations: tuple[Recommendation, ...]
+
+
+@dataclass(frozen=True)
 class Sources:
     """The files that the text of a wave is made from. `recommendations`: None where the wave has none."""
 
@@ -99,13 +108,13 @@ def sources(paths: Paths, wave: str) -> Sources:
     )
 
 
-def claims_of(release: Path, wave: str, files: Sources, baseline: Path | None = None) -> dict[str, Any]:
+def claims_of(release: Path, wave: str, text: Text, baseline: Path | None = None) -> dict[str, Any]:
     """The content of claims.json for a release folder; `baseline`: the folder that changes are measured against.
 
-    Raises InputRejected where a text is not what it must be. False claims are in the result: see `require`.
+    Raises InputRejected where a recommendation is about a figure without value. False claims are in the
+    result: see `require`.
     """
-    template = read_template(files.template)
-    recommendations = read_recommendations(files.recommendations, wave) if files.recommendations else ()
+    template = text.template
     world = read_world(release, baseline)
     sections: list[dict[str, Any]] = [
         {
@@ -119,9 +128,9 @@ def claims_of(release: Path, wave: str, files: Sources, baseline: Path | None = 
         }
         for section in template.sections
     ]
-    advice = [{"title": each.title, **_advice(each, world, template.words)} for each in recommendations]
+    advice = [{"title": each.title, **_advice(each, world, template.words)} for each in text.recommendations]
     texts = [*(sentence for section in sections for sentence in section["sentences"]), *advice]
-    verdicts = [claim for text in texts for claim in text["claims"]]
+    verdicts = [claim for each in texts for claim in each["claims"]]
     return {
         "wave": wave,
         "sections": sections,
@@ -156,39 +165,35 @@ def as_json(claims: Mapping[str, Any]) -> str:
 # --- reading -----------------------------------------------------------------------------------
 
 
-def read_template(path: Path) -> Template:
-    """The narrative's template. Raises InputRejected with every fault and its place."""
-    name = f"narratives/{path.name}"
-    yml = read_yaml(path, name)
-    if yml.faults:
-        reject(name, yml.faults)
-    words = yml.nested("words")
-    said = {word: words.take(word, str) or "" for word in WORDS}
-    words.close()
-    sections = tuple(_section(each) for each in each_of(yml, "sections"))
-    if len({section.id for section in sections}) < len(sections):
-        yml.fault("sections", "id 重复", "an id stands twice")
-    yml.close()
-    if yml.faults:
-        reject(name, yml.faults)
-    return Template(said, sections)
+def read_text(paths: Paths, wave: str, method: str) -> Text:
+    """The text of a wave, with all that can be known of it before there is a release.
+
+    The template serves every wave: it may name what any method version beside it declares.
+    Recommendations may name what the wave's own does. Raises InputRejected with every fault of both
+    files and its place.
+    """
+    text, faults = _read(paths, wave, method)
+    if faults:
+        reject(wave, faults)
+    return text
 
 
-def read_recommendations(path: Path, wave: str) -> tuple[Recommendation, ...]:
-    """The wave's recommendations. Raises InputRejected with every fault and its place."""
-    name = f"{wave}/{path.name}"
-    yml = read_yaml(path, name)
-    found = []
-    if not yml.faults:
-        for each in each_of(yml, "recommendations"):
-            title: str = each.take("title", str) or ""
-            if unbound_numbers(title, ()):
-                each.fault("title", "标题不可含数字", "a title holds no numbers")
-            found.append(Recommendation(title, _variant(each, is_advice=True), f"{name}: {each.at.rstrip('.')}"))
-        yml.close()
-    if yml.faults:
-        reject(name, yml.faults)
-    return tuple(found)
+def text_faults(paths: Paths, wave: str, method: str) -> list[str]:
+    """Every fault for which `read_text` would refuse the text, with its place."""
+    return _read(paths, wave, method)[1]
+
+
+def _read(paths: Paths, wave: str, method: str) -> tuple[Text, list[str]]:
+    files = sources(paths, wave)
+    yml = read_yaml(files.template, f"narratives/{files.template.name}")
+    template = _template(yml, _declared(files.template.parent.parent.glob("methods/*")))
+    faults = yml.faults
+    recommendations: tuple[Recommendation, ...] = ()
+    if files.recommendations is not None:
+        yml = read_yaml(files.recommendations, f"{wave}/{files.recommendations.name}")
+        recommendations = _recommendations(yml, _declared([paths.method(method)]))
+        faults = [*faults, *yml.faults]
+    return Text(template, recommendations), faults
 
 
 def read_world(release: Path, baseline: Path | None = None) -> World:
@@ -206,27 +211,69 @@ def _figures(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _section(yml: Declaration) -> Section:
+def _declared(methods: Iterable[Path]) -> World:
+    """The figures and groups of method versions, by name alone."""
+    figures: set[str] = set()
+    groups: set[str] = set()
+    for method in methods:
+        figures |= declared_ids(method, "figure_definitions")
+        groups |= declared_ids(method, "rank_groups")
+    return World({figure: {} for figure in figures}, dict.fromkeys(groups, ()))
+
+
+def _template(yml: Declaration, known: World) -> Template:
+    if yml.faults:  # it could not be read
+        return Template({}, ())
+    words = yml.nested("words")
+    said = {word: words.take(word, str) or "" for word in WORDS}
+    words.close()
+    sections = tuple(_section(each, known) for each in each_of(yml, "sections"))
+    if len({section.id for section in sections}) < len(sections):
+        yml.fault("sections", "id 重复", "an id stands twice")
+    yml.close()
+    return Template(said, sections)
+
+
+def _recommendations(yml: Declaration, known: World) -> tuple[Recommendation, ...]:
+    if yml.faults:  # it could not be read
+        return ()
+    found = []
+    for each in each_of(yml, "recommendations"):
+        title: str = each.take("title", str) or ""
+        if unbound_numbers(title, ()):
+            each.fault("title", "标题不可含数字", "a title holds no numbers")
+        place = f"{yml.file}: {each.at.rstrip('.')}"
+        found.append(Recommendation(title, _variant(each, known, is_advice=True), place))
+    yml.close()
+    return tuple(found)
+
+
+def _section(yml: Declaration, known: World) -> Section:
     section = Section(yml.take("id", str) or "", yml.take("title", str) or "", ())
     sentences = []
     for at, item in enumerate(yml.take("sentences", list) or []):
         variants = item if isinstance(item, list) else [item]
         holder = Declaration({f"sentences[{at}]": variants}, yml.file, yml.at, yml.faults)
-        sentences.append(tuple(_variant(each) for each in each_of(holder, f"sentences[{at}]")))
+        sentences.append(tuple(_variant(each, known) for each in each_of(holder, f"sentences[{at}]")))
     yml.close()
     return Section(section.id, section.title, tuple(sentences))
 
 
-def _variant(yml: Declaration, is_advice: bool = False) -> Variant:
+def _variant(yml: Declaration, known: World, is_advice: bool = False) -> Variant:
     text: str = yml.take("text", str) or ""
     when = () if is_advice else tuple(claim for claim, _ in claims_under(yml, "when"))
     claims = tuple(claims_under(yml))
+    for key, named in (("when", when), ("claims", tuple(claim for claim, _ in claims))):
+        for claim in named:
+            require_known(yml, key, claim, known)
     for name, figure, argument in PLACEHOLDER.findall(text):
         if name not in PLACEHOLDERS:
             place = shown(f"{{{name}:{figure}}}")
             yml.fault("text", f"没有占位符 {place}", f"no such placeholder; there are {', '.join(PLACEHOLDERS)}")
         elif name == "top" and not re.fullmatch(r"[1-9][0-9]?", argument):
             yml.fault("text", "{top:组:名次} 须有名次", "{top:group:rank} needs a rank")
+        for unknown in _unknown(name, figure, known):
+            yml.fault("text", f"没有指标或排名「{shown(unknown)}」", "there is no such figure or ranking")
     plain = PLACEHOLDER.sub("", text)
     if "{" in plain or "}" in plain:
         yml.fault("text", "花括号只用于占位符", "braces are for placeholders alone")
@@ -240,6 +287,15 @@ def _variant(yml: Declaration, is_advice: bool = False) -> Variant:
         yml.fault("text", "升降词须由 {change:…} 或 {growth:…} 写出", "words of direction come from placeholders")
     yml.close()
     return Variant(text, when, claims)
+
+
+def _unknown(name: str, what: str, known: World) -> list[str]:
+    """What a placeholder names and is not declared."""
+    if name in ("highest", "lowest"):
+        return [each for each in what.split(",") if not any(fnmatchcase(figure, each) for figure in known.figures)]
+    if name == "top":
+        return [] if what in known.rankings else [what]
+    return [] if name == "text" or name not in PLACEHOLDERS or what in known.figures else [what]
 
 
 # --- writing -----------------------------------------------------------------------------------

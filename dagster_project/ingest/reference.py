@@ -113,6 +113,12 @@ def reference_tables(paths: Paths, wave: "Wave") -> dict[str, pa.Table]:
     }
 
 
+def declared_ids(method: Path, table: str) -> set[str]:
+    """What the rows of one table of a method version are called. Its faults are told by `reference_tables`."""
+    key = METHOD[table].key[0]
+    return {row[key] for row in _raw_rows(method / METHOD[table].file, _Faults()) if key in row}
+
+
 def _wave_row(wave: "Wave") -> Row:
     return {
         "label": wave.label, "kind": wave.kind, "is_synthetic": wave.is_synthetic,

@@ -65,7 +65,7 @@ def _require_of_one_piece(paths: Paths, wave: Wave) -> None:
 
 
 def _write_claims(paths: Paths, wave: Wave, staged: Path, baseline: Path | None) -> None:
-    claims = narrative.claims_of(staged, wave.id, narrative.sources(paths, wave.id), baseline)
+    claims = narrative.claims_of(staged, wave.id, narrative.read_text(paths, wave.id, wave.method), baseline)
     narrative.require(claims)
     (staged / narrative.CLAIMS).write_text(narrative.as_json(claims), encoding="utf-8")
 

@@ -8,7 +8,9 @@ import openpyxl
 import pyarrow.parquet as pq
 import pytest
 
+from dagster_project.paths import PROJECT
 from tests.conftest import Installation, fresh
+from tests.small_wave import SmallWave
 
 WAVE = "2022"
 
@@ -140,6 +142,32 @@ def test_check_judges_without_writing(raw: Path, tmp_path: Path) -> None:
     assert result.code == 0, result.err
     assert result.json[0]["totals"].keys() == {"phone_probes", "dial_attempts", "web_probes"}
     assert not installation.paths.home.exists()
+
+
+def test_faults_of_the_text_are_told_by_check_and_before_the_gate_is_asked(tmp_path: Path) -> None:
+    small = SmallWave(tmp_path)
+    small.write()
+    template = small.paths.raw / "narratives/default.yml"
+    template.parent.mkdir()
+    project = (PROJECT / "raw/narratives/default.yml").read_text(encoding="utf-8")
+    template.write_text(project.replace("{level:total.score}分。", "{level:total.scor}分。", 1), encoding="utf-8")
+    (small.folder / "recommendations.yml").write_text(
+        "recommendations:\n  - {title: 建议, text: 应当推广。, claims: [{type: guess}]}\n", encoding="utf-8"
+    )
+    installation = Installation(tmp_path)
+    result = installation.hotline("check", "--json")
+    assert result.code == 3, result.err
+    (report,) = result.json
+    assert report["totals"]["phone_probes"]["n_bronze"] == 6  # the exports are judged all the same
+    in_template, in_advice = report["text_faults"]
+    assert in_template.startswith("narratives/default.yml: sections[0].sentences[0][1].text: ")
+    assert "total.scor」" in in_template
+    assert in_advice.startswith("2023/recommendations.yml: recommendations[0].claims[0].type: ")
+    for command in ("check", "run"):  # the gate would end the run with another code
+        result = installation.hotline(command)
+        assert result.code == 3, result.err
+        assert in_template in result.out + result.err
+        assert in_advice in result.out + result.err
 
 
 @pytest.mark.parametrize(
