@@ -18,6 +18,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dagster_project.corrections.commands import correct
 from dagster_project.errors import HotlineError
 from dagster_project.paths import paths
 
@@ -32,6 +33,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(correct, name="correct")
 
 UNITS = {"point": "分", "percent": "%", "count": "条"}
 
@@ -191,6 +194,24 @@ def audit(
     _print(as_json, result.to_json(), result.to_text())
     if not result.holds:
         raise typer.Exit(4)
+
+
+@app.command()
+def freeze(
+    wave: Annotated[str, typer.Option("--wave", "-w", help="监测期 / wave.")], as_json: JsonOption = False
+) -> None:
+    """冻结导出文件,此后只能通过更正改动 / freeze a wave's exports; only corrections change it from then on."""
+    from dagster_project.ingest.bronze import delivered_hashes
+    from dagster_project.ingest.frozen import freeze_exports
+    from dagster_project.ingest.wave import load_wave
+    from dagster_project.lock import run_lock
+
+    installation = paths()
+    with run_lock(installation):
+        hashes = delivered_hashes(installation, load_wave(installation, wave))
+        is_new = freeze_exports(installation, wave, hashes)
+    state = "已冻结 / frozen" if is_new else "此前已冻结,未变 / frozen before, unchanged"
+    _print(as_json, hashes, "\n".join([*(f"{sha256}  {name}" for name, sha256 in hashes.items()), state]))
 
 
 @app.command()

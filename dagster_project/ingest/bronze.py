@@ -1,4 +1,4 @@
-"""A wave's exports to bronze: read all, judge all, account for every row, then replace all files at once.
+"""A wave's exports to bronze: read all, judge all, lay corrections over, account for every row, replace all files.
 
 Belongs here: the order of the steps, the account of rows, writing, and when nothing needs doing.
 Does not belong here: how files are read or rows judged.
@@ -14,10 +14,13 @@ from dataclasses import asdict, dataclass, replace
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dagster_project.corrections.ledger import PENDING, Ledger, read_ledger
+from dagster_project.corrections.overlay import Laid, lay_over
 from dagster_project.errors import InputRejected, NotReconciled
 from dagster_project.files import replace_files, sha256_of
 from dagster_project.ingest.faults import FileRejected, reject
 from dagster_project.ingest.fingerprint import input_fingerprint, line_inputs, surroundings_fingerprint
+from dagster_project.ingest.frozen import require_frozen
 from dagster_project.ingest.profile import Profile, load_profile
 from dagster_project.ingest.read import Cells, Delivered, deliveries, read_cells
 from dagster_project.ingest.rows import Judged, Known, all_faults, bronze_rows, hold_duplicates, judge, quarantine_rows
@@ -53,7 +56,8 @@ class IngestReport:
     """What an ingest read, wrote and refused. The same input gives the same report.
 
     `surroundings`: fingerprint of all input but the exports. `totals`: per table, the sums of its
-    files. `messages`: the first faults in full.
+    files. `messages`: the first faults in full. `ledger_head`: the record of the ledger that was the
+    last; `corrections`: those laid over the rows (`overlay.Laid.applied`).
     `outputs`: sha256 of every bronze file written; empty where nothing was (`check_wave`).
     """
 
@@ -64,6 +68,8 @@ class IngestReport:
     totals: dict[str, dict[str, int]]
     fault_counts: dict[str, int]
     messages: tuple[str, ...]
+    ledger_head: str | None
+    corrections: tuple[dict[str, str | None], ...]
     outputs: dict[str, str]
     is_cached: bool = False
 
@@ -91,6 +97,7 @@ class IngestReport:
         content = json.loads(text)
         content["files"] = tuple(FileAccount(**file) for file in content["files"])
         content["messages"] = tuple(content["messages"])
+        content["corrections"] = tuple(content["corrections"])
         return cls(**content)
 
 
@@ -102,12 +109,14 @@ def ingest_wave(paths: Paths, wave: Wave, progress: Progress = lambda _: None) -
     what stood before untouched; NotReconciled where rows are unaccounted for.
     """
     delivered = _deliveries(paths, wave)
+    ledger = read_ledger(paths, wave.id)
+    _tell_waiting(wave.id, ledger, progress)
     surroundings = surroundings_fingerprint(paths, wave)
     former = _standing_report(paths, wave, surroundings)
-    if former is not None and former.input_fingerprint == input_fingerprint(surroundings, delivered):
+    if former is not None and former.input_fingerprint == input_fingerprint(surroundings, delivered, ledger.head):
         progress(f"{wave.id}:输入未变,沿用已有数据 / input unchanged: bronze stands ({former.n_bronze} rows)")
         return replace(former, is_cached=True)
-    tables, report = _read(paths, wave, delivered, surroundings, progress, former)
+    tables, report = _read(paths, wave, delivered, ledger, surroundings, progress, former)
     report = replace(report, outputs=write_tables(paths, wave.id, tables))
     replace_files({paths.ingest_report(wave.id): report.to_json().encode()})
     return report
@@ -115,7 +124,35 @@ def ingest_wave(paths: Paths, wave: Wave, progress: Progress = lambda _: None) -
 
 def check_wave(paths: Paths, wave: Wave, progress: Progress = lambda _: None) -> IngestReport:
     """The same reading and judging as `ingest_wave`, of everything; writes nothing."""
-    return _read(paths, wave, _deliveries(paths, wave), surroundings_fingerprint(paths, wave), progress)[1]
+    delivered, ledger = _deliveries(paths, wave), read_ledger(paths, wave.id)
+    _tell_waiting(wave.id, ledger, progress)
+    return _read(paths, wave, delivered, ledger, surroundings_fingerprint(paths, wave), progress)[1]
+
+
+def standing_tables(paths: Paths, wave: Wave, progress: Progress = lambda _: None) -> dict[str, pa.Table]:
+    """The tables that an ingest would write now, approved corrections laid over; writes nothing.
+
+    What stands in bronze is taken from there. Raises what `ingest_wave` raises.
+    """
+    surroundings = surroundings_fingerprint(paths, wave)
+    former = _standing_report(paths, wave, surroundings)
+    delivered, ledger = _deliveries(paths, wave), read_ledger(paths, wave.id)
+    return _read(paths, wave, delivered, ledger, surroundings, progress, former)[0]
+
+
+def known_codes(tables: dict[str, pa.Table]) -> Known:
+    """What rows of the wave may refer to, by its declared tables."""
+    return Known(
+        {
+            "line": frozenset(tables["lines"]["line_id"].to_pylist()),
+            "scenario": frozenset(tables["scenarios"]["scenario_code"].to_pylist()),
+        }
+    )
+
+
+def delivered_hashes(paths: Paths, wave: Wave) -> dict[str, str]:
+    """{name: sha256} of the wave's exports. Raises InputRejected where they can not be told."""
+    return {each.name: each.sha256 for each in _deliveries(paths, wave)}
 
 
 def write_tables(paths: Paths, wave: str, tables: dict[str, pa.Table]) -> dict[str, str]:
@@ -130,37 +167,42 @@ def write_tables(paths: Paths, wave: str, tables: dict[str, pa.Table]) -> dict[s
 
 def _deliveries(paths: Paths, wave: Wave) -> list[Delivered]:
     try:
-        return deliveries(paths, wave)
+        delivered = deliveries(paths, wave)
     except FileRejected as rejected:
         reject(wave.id, [each.text() for each in rejected.found])
+    require_frozen(paths, wave.id, {each.name: each.sha256 for each in delivered})
+    return delivered
+
+
+def _tell_waiting(wave: str, ledger: Ledger, progress: Progress) -> None:
+    waiting = ledger.of_state(PENDING)
+    if waiting:
+        ids = ", ".join(each.id for each in waiting[:10])
+        progress(f"{wave}:{len(waiting)} 条更正待批准,未采用 / {len(waiting)} corrections wait for approval: {ids}")
 
 
 def _read(
     paths: Paths,
     wave: Wave,
     delivered: list[Delivered],
+    ledger: Ledger,
     surroundings: str,
     progress: Progress,
     former: IngestReport | None = None,
 ) -> tuple[dict[str, pa.Table], IngestReport]:
     """All bronze tables of the wave by name, and the account of what went where.
 
-    Tables whose exports are those of the `former` report are taken from bronze.
+    Tables whose exports and corrections are those of the `former` report are taken from bronze.
     """
     profiles = _profiles(paths, wave)
-    standing = _standing_accounts(former, delivered)
+    standing = _standing_accounts(former, delivered, ledger)
     to_read = [each for each in delivered if each.export.table not in standing]
     with ThreadPoolExecutor(READERS) as pool:
         # files are read while the declared tables are checked; results are taken in order
         reading = [pool.submit(read_cells, each, profiles[each.export.profile]) for each in to_read]
         tables = reference_tables(paths, wave)
         cells = _all_cells(wave.id, to_read, reading, progress)
-    known = Known(
-        {
-            "line": frozenset(tables["lines"]["line_id"].to_pylist()),
-            "scenario": frozenset(tables["scenarios"]["scenario_code"].to_pylist()),
-        }
-    )
+    known = known_codes(tables)
     judged = [judge(each, profiles[file.export.profile], known) for file, each in zip(to_read, cells, strict=True)]
     quarantined = [QUARANTINE.empty_table()]
     for name, table in EXPORT_TABLES.items():
@@ -172,10 +214,15 @@ def _read(
         tables[name] = bronze_rows(sheets, table)
         quarantined.append(quarantine_rows(sheets, table))
     tables["quarantine"] = pa.concat_tables(quarantined)
+    laid = _laid(wave.id, {name: tables[name] for name in EXPORT_TABLES if name not in standing}, ledger, known)
+    tables |= {name: each.rows for name, each in laid.items()}
     tables["line_inputs"] = line_inputs(paths, wave, tables)
     accounts = [*(account for of_table in standing.values() for account in of_table)]
     accounts += _accounts(to_read, judged, tables)
-    report = _report(wave.id, surroundings, delivered, accounts, judged)
+    applied = [record for each in laid.values() for record in each.applied]
+    if former is not None:
+        applied += [record for record in former.corrections if record["table"] in standing]
+    report = _report(wave.id, surroundings, delivered, ledger, accounts, applied, judged)
     progress(
         f"{wave.id}:读取 read {report.n_read} = 采信 bronze {report.n_bronze} + 隔离 quarantined "
         f"{report.n_quarantined} + 空行 blank {report.n_blank}"
@@ -183,7 +230,21 @@ def _read(
     return tables, report
 
 
-def _standing_accounts(former: IngestReport | None, delivered: list[Delivered]) -> dict[str, list[FileAccount]]:
+def _laid(wave: str, tables: dict[str, pa.Table], ledger: Ledger, known: Known) -> dict[str, Laid]:
+    """The tables with their approved corrections. Raises InputRejected with every one that does not fit."""
+    laid = {
+        name: lay_over(EXPORT_TABLES[name], rows, [each for each in ledger.effective if each.table == name], known)
+        for name, rows in tables.items()
+    }
+    faults = [fault for each in laid.values() for fault in each.faults]
+    if faults:
+        reject(wave, faults)
+    return laid
+
+
+def _standing_accounts(
+    former: IngestReport | None, delivered: list[Delivered], ledger: Ledger
+) -> dict[str, list[FileAccount]]:
     """{table: accounts of its files} of the tables that would come out as they stand.
 
     A table with quarantined rows is read again: the report tells each fault in full.
@@ -195,9 +256,23 @@ def _standing_accounts(former: IngestReport | None, delivered: list[Delivered]) 
         accounts = [file for file in former.files if file.table == name]
         ours = [(each.name, each.sha256, each.export.profile) for each in delivered if each.export.table == name]
         is_same = [(file.file, file.sha256, file.profile) for file in accounts] == ours
+        is_same = is_same and _effective(ledger, name) == _applied(former, name)
         if is_same and not any(file.n_quarantined for file in accounts):
             standing[name] = accounts
     return standing
+
+
+def _effective(ledger: Ledger, table: str) -> list[tuple[str | None, ...]]:
+    return [
+        (each.id, each.target, each.field, each.expect, each.to, each.reason)
+        for each in ledger.effective
+        if each.table == table
+    ]
+
+
+def _applied(report: IngestReport, table: str) -> list[tuple[str | None, ...]]:
+    names = ("id", "target", "field", "expect", "to", "reason")
+    return [tuple(each[name] for name in names) for each in report.corrections if each["table"] == table]
 
 
 def _profiles(paths: Paths, wave: Wave) -> dict[str, Profile]:
@@ -250,20 +325,29 @@ def _accounts(delivered: list[Delivered], judged: list[Judged], tables: dict[str
 
 
 def _report(
-    wave: str, surroundings: str, delivered: list[Delivered], accounts: list[FileAccount], judged: list[Judged]
+    wave: str,
+    surroundings: str,
+    delivered: list[Delivered],
+    ledger: Ledger,
+    accounts: list[FileAccount],
+    applied: list[dict[str, str | None]],
+    judged: list[Judged],
 ) -> IngestReport:
     by_name = {(account.table, account.file): account for account in accounts}
     files = tuple(by_name[each.export.table, each.name] for each in delivered)
     _require_identity(wave, files)
+    by_id = {record["id"]: record for record in applied}
     found = [fault for sheet in judged for of_row in all_faults(sheet).values() for fault in of_row]
     return IngestReport(
         wave=wave,
-        input_fingerprint=input_fingerprint(surroundings, delivered),
+        input_fingerprint=input_fingerprint(surroundings, delivered, ledger.head),
         surroundings=surroundings,
         files=files,
         totals={name: _sums([file for file in files if file.table == name]) for name in EXPORT_TABLES},
         fault_counts=dict(sorted(Counter(each.fault.code for each in found).items())),
         messages=tuple(each.text() for each in found[:MAX_MESSAGES]),
+        ledger_head=ledger.head,
+        corrections=tuple(by_id[each.id] for each in ledger.effective),
         outputs={},
     )
 

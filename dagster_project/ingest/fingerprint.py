@@ -22,19 +22,21 @@ from dagster_project.schema import EXPORT_TABLES, REFERENCE_TABLES
 BETWEEN_CELLS, BETWEEN_ROWS, NOTHING = "\x1f", "\x1e", "\x00"
 
 
-def input_fingerprint(surroundings: str, delivered: list[Delivered]) -> str:
-    """SHA-256 over everything that bronze depends on: the exports and what surrounds them."""
+def input_fingerprint(surroundings: str, delivered: list[Delivered], ledger_head: str | None) -> str:
+    """SHA-256 over everything that bronze depends on: the exports, the ledger and what surrounds them."""
     exports = [[each.export.table, each.export.profile, each.name, each.sha256] for each in delivered]
-    return hashlib.sha256(json.dumps([surroundings, exports]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([surroundings, exports, ledger_head]).encode()).hexdigest()
 
 
 def surroundings_fingerprint(paths: Paths, wave: Wave) -> str:
-    """SHA-256 over what the same exports could be read differently for: profiles, declarations, code, libraries."""
+    """SHA-256 over what the same exports and ledger could be read differently for: profiles, declarations, code."""
     profiles = sorted({paths.profile(export.profile) for export in wave.exports})
+    package = Path(schema.__file__).parent
+    overlay = [package / "corrections" / name for name in ("ledger.py", "overlay.py")]
     parts = {
         "declared": files_digest([paths.wave_yml(wave.id), *profiles, paths.frame(wave.frame)]),
         "method": method_digest(paths, wave),
-        "code": files_digest([Path(schema.__file__), *sorted(Path(__file__).parent.glob("*.py"))]),
+        "code": files_digest([Path(schema.__file__), *sorted((package / "ingest").glob("*.py")), *overlay]),
         "scoring": scoring_digest(),
         "libraries": [version("pyarrow"), version("python-calamine")],
     }

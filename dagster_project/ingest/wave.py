@@ -59,7 +59,10 @@ class Simulation:
 
 @dataclass(frozen=True)
 class Wave:
-    """One monitoring round. `baseline`: the wave that changes are measured against."""
+    """One monitoring round. `baseline`: the wave that changes are measured against.
+
+    `is_closed`: the period for appeals is over, and nothing of the wave is corrected any more.
+    """
 
     id: str
     label: str
@@ -76,6 +79,7 @@ class Wave:
     thresholds: dict[str, Threshold]
     exports: tuple[Export, ...]
     simulation: Simulation | None
+    is_closed: bool
 
 
 def list_waves(paths: Paths) -> list[str]:
@@ -131,6 +135,7 @@ def _wave(paths: Paths, wave_id: str, yml: Declaration) -> Wave:
         thresholds=_thresholds(yml),
         exports=_exports(paths, yml),
         simulation=_simulation(yml, is_synthetic),
+        is_closed=yml.take("closed", bool, False),
     )
     yml.close()
     return wave

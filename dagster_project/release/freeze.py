@@ -48,9 +48,12 @@ def identify(paths: Paths, wave: Wave, report: IngestReport) -> Identity:
     return Identity(
         wave=wave.id,
         raw_files=files,
-        declaration=declaration_version(paths, wave.id, wave.method, wave.frame),
+        declaration=declaration_version(
+            paths, wave.id, wave.method, wave.frame, [export.profile for export in wave.exports]
+        ),
         code=code_version(),
         baseline_release=baseline_release(paths, wave),
+        ledger_head=report.ledger_head,
     )
 
 
@@ -81,6 +84,7 @@ def _write_manifest(wave: Wave, report: IngestReport, identity: Identity, staged
         "field_period": {"start": wave.period_start.isoformat(), "end": wave.period_end.isoformat()},
         "raw_files": [asdict(file) for file in report.files],
         "ledger_head": identity.ledger_head,
+        "corrections": list(report.corrections),
         "baseline": {"wave": wave.baseline, "release": identity.baseline_release} if wave.baseline else None,
         "method_version": wave.method,
         "declaration_version": identity.declaration,

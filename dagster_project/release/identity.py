@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -23,10 +24,10 @@ class Identity:
 
     wave: str
     raw_files: tuple[dict[str, Any], ...]  # file, sha256, bytes
-    declaration: str  # hash of wave.yml, frame, method version and the text's files
+    declaration: str  # hash of wave.yml, profiles, frame, method version and the text's files
     code: str
     baseline_release: str | None
-    ledger_head: str | None = None
+    ledger_head: str | None
 
     @property
     def release(self) -> str:
@@ -39,9 +40,14 @@ def code_version() -> str:
     return files_digest({path for pattern in CODE for path in PROJECT.glob(pattern) if path.is_file()}, PROJECT)
 
 
-def declaration_version(paths: Paths, wave: str, method: str, frame: str) -> str:
-    """Hash of what the wave declares: its wave.yml, frame and method version, its narrative and recommendations."""
+def declaration_version(paths: Paths, wave: str, method: str, frame: str, profiles: Iterable[str]) -> str:
+    """Hash of what the wave declares: its wave.yml, frame and method version, its narrative and recommendations.
+
+    The vendors' profiles belong to it: by another one, the same exports say something else. SHA256SUMS
+    does not: it repeats hashes that name the release already, so freezing a wave makes no other release.
+    """
     files = [paths.wave_yml(wave), paths.frame(frame), *paths.method(method).glob("*.csv")]
+    files += [paths.profile(name) for name in sorted(set(profiles))]
     texts = sources(paths, wave)
     if texts.recommendations is not None:
         files.append(texts.recommendations)

@@ -34,6 +34,7 @@ WAVE = Wave(
     thresholds={},
     exports=(),
     simulation=None,
+    is_closed=False,
 )
 LINES = {"110000": "北京", "370100": "济南"}
 SCENARIOS = ("S1", "S2", "S3")

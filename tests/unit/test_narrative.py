@@ -370,11 +370,11 @@ def test_the_text_is_part_of_what_a_release_is_made_from(tmp_path: Path) -> None
         file.parent.mkdir(parents=True)
         file.write_text("x", encoding="utf-8")
     assert sources(paths, "2023") == Sources(TEMPLATE, None)
-    versions = [declaration_version(paths, "2023", "m", "f")]
+    versions = [declaration_version(paths, "2023", "m", "f", [])]
     for file in (paths.raw / "2023/recommendations.yml", paths.raw / "narratives/default.yml"):
         for text in ("a", "b"):
             file.parent.mkdir(exist_ok=True)
             file.write_text(text, encoding="utf-8")
-            versions.append(declaration_version(paths, "2023", "m", "f"))
+            versions.append(declaration_version(paths, "2023", "m", "f", []))
     assert len(set(versions)) == 5
     assert sources(paths, "2023").template == paths.raw / "narratives/default.yml"

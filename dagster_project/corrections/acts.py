@@ -1,0 +1,131 @@
+"""What is done to a ledger: add, approve, withdraw. Each holds the installation, checks all, appends all or none.
+
+Does not belong here: the rules (`ledger.py`, `request.py`, `overlay.py`), the words of the command
+line (`commands.py`).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from dagster_project import chain
+from dagster_project.corrections.ledger import PENDING, Correction, Ledger, Refused, read_ledger, require_text
+from dagster_project.corrections.overlay import lay_over
+from dagster_project.corrections.request import Request, possible
+from dagster_project.errors import InputRejected, UsageError
+from dagster_project.ingest.bronze import known_codes, standing_tables
+from dagster_project.ingest.faults import reject
+from dagster_project.ingest.profile import normal
+from dagster_project.ingest.wave import Wave, load_wave
+from dagster_project.lock import run_lock
+from dagster_project.paths import Paths
+from dagster_project.schema import EXPORT_TABLES
+
+Progress = Callable[[str], None]
+
+
+def add(
+    paths: Paths, wave_id: str, requests: Sequence[Request], by: str, progress: Progress = lambda _: None
+) -> tuple[list[Correction], list[str]]:
+    """(the corrections that now wait for approval, what their rows would still lack then).
+
+    Raises InputRejected with every fault of every request, each with its place.
+    """
+    by = _person(by)
+    with _open_ledger(paths, wave_id) as (wave, ledger):
+        tables = standing_tables(paths, wave, progress)
+        wanted, faults = possible(requests, tables, known_codes(tables))
+        entries, messages = [], [text for texts in faults.values() for text in texts]
+        for each in [] if messages else wanted:
+            entry: dict[str, Any] = {
+                "entry": "add", "id": ledger.next_id(), "table": each.table, "target": each.target,
+                "field": each.field, "expect": each.expect, "to": each.to, "reason": each.reason,
+                "evidence_sha256": each.evidence_sha256, "by": by, "at": _now(),
+            }  # fmt: skip
+            try:
+                ledger.take(entry)
+            except Refused as refused:
+                messages.append(each.request.fault("field", str(refused)))
+            entries.append(entry)
+        if messages:
+            reject(f"{wave_id}/corrections", messages)
+        chain.append(paths.ledger(wave_id), *entries)
+        added = [ledger.corrections[entry["id"]] for entry in entries]
+        rows = {(each.table, each.target) for each in added}
+        waiting = [each for each in ledger.of_state(PENDING) if (each.table, each.target) in rows]
+        return added, _faults(tables, waiting)
+
+
+def approve(
+    paths: Paths, wave_id: str, ids: Sequence[str], by: str, progress: Progress = lambda _: None
+) -> list[Correction]:
+    """Make pending corrections effective. Raises InputRejected where one may not be, or their rows would not hold."""
+    by = _person(by)
+    with _open_ledger(paths, wave_id) as (wave, ledger):
+        entries = [{"entry": "approve", "id": each, "by": by, "at": _now()} for each in dict.fromkeys(ids)]
+        approved = _taken(wave_id, ledger, entries)
+        faults = _faults(standing_tables(paths, wave, progress), approved)
+        if faults:
+            reject(f"{wave_id}/corrections", faults)
+        chain.append(paths.ledger(wave_id), *entries)
+        return approved
+
+
+def withdraw(paths: Paths, wave_id: str, ids: Sequence[str], by: str, reason: str) -> list[Correction]:
+    """Take corrections back, the latest first. Raises InputRejected where one may not be."""
+    by, reason = _person(by), normal(reason)
+    with _open_ledger(paths, wave_id) as (_, ledger):
+        latest_first = sorted(dict.fromkeys(ids), key=lambda each: (len(each), each), reverse=True)
+        entries = [{"entry": "withdraw", "id": each, "reason": reason, "by": by, "at": _now()} for each in latest_first]
+        withdrawn = _taken(wave_id, ledger, entries)
+        chain.append(paths.ledger(wave_id), *entries)
+        return withdrawn
+
+
+@contextmanager
+def _open_ledger(paths: Paths, wave_id: str) -> Iterator[tuple[Wave, Ledger]]:
+    """The wave and its ledger, held against runs. Raises InputRejected where the wave is closed."""
+    with run_lock(paths):
+        wave = load_wave(paths, wave_id)
+        if wave.is_closed:
+            raise InputRejected(
+                f"{wave_id}/wave.yml: closed: 申诉期已过,本期不再更改 / the period for appeals is over; nothing of the "
+                "wave is changed any more"
+            )
+        yield wave, read_ledger(paths, wave_id)
+
+
+def _taken(wave_id: str, ledger: Ledger, entries: Sequence[dict[str, Any]]) -> list[Correction]:
+    taken, faults = [], []
+    for entry in entries:
+        try:
+            taken.append(ledger.take(entry))
+        except Refused as refused:
+            faults.append(str(refused))
+    if faults:
+        reject(f"{wave_id}/corrections", faults)
+    return taken
+
+
+def _faults(tables: dict[str, Any], corrections: Sequence[Correction]) -> list[str]:
+    """What would stand against the corrections if they were laid over the tables."""
+    known = known_codes(tables)
+    return [
+        fault
+        for name, table in EXPORT_TABLES.items()
+        for fault in lay_over(table, tables[name], [each for each in corrections if each.table == name], known).faults
+    ]
+
+
+def _person(name: str) -> str:
+    """The name as the ledger keeps it; raises UsageError where it is none."""
+    try:
+        require_text("--by", normal(name))
+    except Refused as refused:
+        raise UsageError(str(refused)) from None
+    return normal(name)
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")
