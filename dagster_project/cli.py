@@ -20,6 +20,7 @@ import typer
 
 from dagster_project.corrections.commands import correct
 from dagster_project.errors import HotlineError
+from dagster_project.names import require_line_id, require_wave_id
 from dagster_project.paths import paths
 
 app = typer.Typer(
@@ -40,12 +41,28 @@ UNITS = {"point": "分", "percent": "%", "count": "条"}
 
 _options = {"debug": False}
 
+
+def _wave_id(text: str | None) -> str | None:
+    return None if text is None else require_wave_id(text)
+
+
+def _wave_ids(texts: list[str] | None) -> list[str] | None:
+    return None if texts is None else [require_wave_id(text) for text in texts]
+
+
+def _line_ids(texts: list[str] | None) -> list[str] | None:
+    return None if texts is None else [require_line_id(text) for text in texts]
+
+
 WaveOption = Annotated[
-    list[str] | None, typer.Option("--wave", "-w", help="监测期,可重复;缺省为全部 / wave, repeatable; default: all.")
+    list[str] | None,
+    typer.Option("--wave", "-w", callback=_wave_ids, help="监测期,可重复;缺省为全部 / wave, repeatable; default: all."),
 ]
 LineOption = Annotated[
     list[str] | None,
-    typer.Option("--line", "-l", help="只重算这些热线,可重复 / recompute these lines only, repeatable."),
+    typer.Option(
+        "--line", "-l", callback=_line_ids, help="只重算这些热线,可重复 / recompute these lines only, repeatable."
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="结果以 JSON 输出 / print the result as JSON.")]
 
@@ -151,8 +168,8 @@ def report(wave: WaveOption = None, as_json: JsonOption = False) -> None:
 
 @app.command()
 def scorecard(
-    line: Annotated[list[str], typer.Argument(help="热线编码 / codes of lines.")],
-    wave: Annotated[str, typer.Option("--wave", "-w", help="监测期 / wave.")],
+    line: Annotated[list[str], typer.Argument(callback=_line_ids, help="热线编码 / codes of lines.")],
+    wave: Annotated[str, typer.Option("--wave", "-w", callback=_wave_id, help="监测期 / wave.")],
     out: Annotated[Path, typer.Option(help="写入此目录 / write into this folder.")] = Path(),
     as_json: JsonOption = False,
 ) -> None:
@@ -182,7 +199,9 @@ def audit(
     file: Annotated[Path, typer.Argument(help="写明各句表述的 YAML 文件 / a text's claims as YAML.")],
     wave: Annotated[
         str | None,
-        typer.Option("--wave", "-w", help="与该期当前发布核对 / hold it against this wave's current release."),
+        typer.Option(
+            "--wave", "-w", callback=_wave_id, help="与该期当前发布核对 / hold it against this wave's current release."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

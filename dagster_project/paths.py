@@ -13,8 +13,10 @@ PROJECT = Path(__file__).resolve().parent.parent
 DBT_PROJECT = PROJECT / "dbt"
 EXPECTATIONS = PROJECT / "expectations"
 
-# A wave id becomes a folder name, a partition key and a SQL literal: nothing else may pass.
-WAVE_ID = re.compile(r"[0-9]{4}(-[a-z0-9]+)*")
+# What becomes a part of a path: names in wave.yml, codes of lines and groups. It cannot climb, hide or be an option.
+NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,79}")
+# A wave id is such a name, a partition key, and said in messages.
+WAVE_ID = re.compile(r"[0-9]{4}(-[a-z0-9]{1,16}){0,4}")
 
 
 @dataclass(frozen=True)
@@ -26,10 +28,10 @@ class Paths:
 
     # input -----------------------------------------------------------------
     def wave_raw(self, wave: str) -> Path:
-        return self.raw / wave
+        return self.raw / _name(wave)
 
     def wave_yml(self, wave: str) -> Path:
-        return self.raw / wave / "wave.yml"
+        return self.wave_raw(wave) / "wave.yml"
 
     def ledger(self, wave: str) -> Path:
         """The corrections of a wave: asked for, approved, withdrawn."""
@@ -40,13 +42,13 @@ class Paths:
         return self.wave_raw(wave) / "SHA256SUMS"
 
     def profile(self, name: str) -> Path:
-        return self.raw / "profiles" / f"{name}.yml"
+        return self.raw / "profiles" / f"{_name(name)}.yml"
 
     def method(self, name: str) -> Path:
-        return self.raw / "methods" / name
+        return self.raw / "methods" / _name(name)
 
     def frame(self, name: str) -> Path:
-        return self.raw / "frames" / f"{name}.csv"
+        return self.raw / "frames" / f"{_name(name)}.csv"
 
     # state -----------------------------------------------------------------
     @property
@@ -54,11 +56,11 @@ class Paths:
         return self.home / "bronze"
 
     def bronze_part(self, table: str, wave: str) -> Path:
-        return self.bronze / table / f"wave={wave}" / "part-0.parquet"
+        return self.bronze / _name(table) / f"wave={_name(wave)}" / "part-0.parquet"
 
     def ingest_report(self, wave: str) -> Path:
         """What the ingest of a wave read, wrote and refused, per file (JSON)."""
-        return self.home / "ingest" / f"{wave}.json"
+        return self.home / "ingest" / f"{_name(wave)}.json"
 
     @property
     def scope(self) -> Path:
@@ -75,17 +77,17 @@ class Paths:
 
     def quality(self, wave: str) -> Path:
         """The latest verdicts of both gates for a wave (JSON)."""
-        return self.home / "quality" / f"{wave}.json"
+        return self.home / "quality" / f"{_name(wave)}.json"
 
     def releases(self, wave: str) -> Path:
-        return self.home / "releases" / wave
+        return self.home / "releases" / _name(wave)
 
     def current(self, wave: str) -> Path:
         return self.releases(wave) / "current"
 
     def reports(self, wave: str) -> Path:
         """What is rendered from the wave's releases; `current` shows the one of the current release."""
-        return self.home / "reports" / wave
+        return self.home / "reports" / _name(wave)
 
     def current_report(self, wave: str) -> Path:
         return self.reports(wave) / "current"
@@ -105,6 +107,13 @@ class Paths:
     @property
     def lock(self) -> Path:
         return self.home / "run.lock"
+
+
+def _name(text: str) -> str:
+    """The last guard: who calls has judged the name before, and told its user what is wrong with it."""
+    if not NAME.fullmatch(text):
+        raise ValueError(f"not a name that may stand in a path: {text!r}")
+    return text
 
 
 def paths() -> Paths:

@@ -3,7 +3,6 @@
 Belongs here: what wave.yml and the profiles share. Does not belong here: what their keys mean.
 """
 
-import re
 from collections.abc import Hashable
 from datetime import date
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import Any
 import yaml
 
 from dagster_project.ingest.faults import shown
+from dagster_project.paths import NAME
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
 
@@ -76,10 +75,11 @@ class Declaration:
         return value
 
     def take_name(self, key: str, default: Any = ...) -> str | None:
-        """A value that becomes part of a path: letters, digits, _ and - only."""
+        """A value that becomes part of a path: at most 80 letters, digits, _ and -."""
         value: str | None = self.take(key, str, default)
         if value is not None and not NAME.fullmatch(value):
-            self.fault(key, f"「{shown(value)}」只可含字母、数字、_ 与 -", "only letters, digits, _ and - are allowed")
+            self.fault(key, f"「{shown(value)}」只可含字母、数字、_ 与 -,至多 80 个",
+                       "at most 80 letters, digits, _ and - are allowed")  # fmt: skip
             return None
         return value
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from dagster_project.ingest.faults import reject, shown
-from dagster_project.paths import Paths
+from dagster_project.paths import NAME, Paths
 from dagster_project.schema import REFERENCE_TABLES, SCORING_FIELDS
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ class Csv:
 
 
 MANY = 10**9
+# A code becomes the name of a page, of a file and of a column; the id of a figure may have parts.
+FIGURE_IDS = ("figure_id", "of_figure", "minus_figure")
+FIGURE_ID = re.compile(rf"(?=.{{1,80}}\Z){NAME.pattern}(\.{NAME.pattern})*")
 LINES = Csv("lines", key=("line_id",))
 METHOD = {
     "indicators": Csv(
@@ -240,6 +243,14 @@ def _nano(text: str, row: Row, file: str, faults: _Faults) -> int | None:
 
 
 def _check_row(row: Row, spec: Csv, file: str, faults: _Faults) -> None:
+    for column, value in row.items():
+        is_figure = column in FIGURE_IDS
+        is_code = column.endswith(("_code", "_id")) or column in ("line_class", "rank_group")
+        if value is not None and (is_figure or is_code) and not (FIGURE_ID if is_figure else NAME).fullmatch(value):
+            faults.at(
+                file, row, column, "只可含字母、数字、_ 与 -,至多 80 个,请更正",
+                "at most 80 letters, digits, _ and - are allowed; correct it",
+            )  # fmt: skip
     for column, allowed in spec.choices:
         if row[column] is not None and row[column] not in allowed:
             faults.at(file, row, column, f"应为 {' | '.join(allowed)} 之一,请更正", "not one of these; correct it")

@@ -12,6 +12,7 @@ from dagster_project.errors import UsageError
 from dagster_project.ingest.declaration import Declaration, read_declaration
 from dagster_project.ingest.faults import reject, shown
 from dagster_project.ingest.reference import reference_tables
+from dagster_project.names import require_wave_id
 from dagster_project.paths import WAVE_ID, Paths
 from dagster_project.schema import EXPORT_TABLES
 
@@ -99,10 +100,7 @@ def load_wave(paths: Paths, wave_id: str) -> Wave:
     Raises UsageError where the id is malformed or names no wave, InputRejected with every fault
     where wave.yml is wrong.
     """
-    if not WAVE_ID.fullmatch(wave_id):
-        raise UsageError(
-            f"「{shown(wave_id)}」不是监测期编号(如 2023 或 2023-adhoc-07) / not a wave id (2023 or 2023-adhoc-07)"
-        )
+    require_wave_id(wave_id)
     if not paths.wave_yml(wave_id).is_file():
         known = ", ".join(list_waves(paths)) or "无 / none"
         raise UsageError(f"没有监测期 {wave_id};现有 / there is no wave {wave_id}; there are: {known}")

@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from dagster_project.errors import UsageError
+from dagster_project.names import require_wave_id
 from dagster_project.paths import Paths
 from dagster_project.release.folder import MANIFEST, SYNTHETIC_NOTE, current_release
 
@@ -202,8 +203,8 @@ class Release:
 
 
 def read_current(paths: Paths, wave: str) -> Release:
-    """The wave's current release. Raises UsageError where nothing is published yet."""
-    folder = current_release(paths.current(wave))
+    """The wave's current release. Raises UsageError where the wave is none, or nothing is published yet."""
+    folder = current_release(paths.current(require_wave_id(wave)))
     if folder is None:
         raise UsageError(f"{wave}:尚无发布,请先运行 / nothing is published yet; run the wave first")
     return Release(folder)

@@ -8,7 +8,6 @@ Every name from the release is text: the templates escape it, and isolate its wr
 
 import csv
 import io
-import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,6 +18,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dagster_project.errors import HotlineError
+from dagster_project.paths import NAME
 from dagster_project.release.reading import CHANNELS, TOTAL, Node, Release, Row
 from dagster_project.release.tables import inert
 from dagster_project.report.findings import findings
@@ -29,8 +29,6 @@ DOWNLOADS = ("figures.json", "claims.json", "rankings.csv", "quality.json", "man
 NA_LABELS = {
     "not_applicable": "不适用", "invalid": "无效", "not_reached": "未接通", "no_reply": "未回复", "missing": "缺失",
 }  # fmt: skip
-# A code becomes the name of a file.
-CODE = re.compile(r"[0-9A-Za-z_-]{1,40}")
 N_EXTREMES = 3  # strengths and weaknesses that a line's page names
 
 
@@ -117,7 +115,7 @@ def _environment(release: Release) -> Environment:
 
 
 def _code(code: str) -> str:
-    if not CODE.fullmatch(code):
+    if not NAME.fullmatch(code):
         raise HotlineError(f"代码「{code}」不能作为文件名 / the code can not be the name of a page: {code!r}")
     return code
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dagster_project import cli
 from dagster_project.errors import InputRejected, UsageError
 from dagster_project.ingest.declaration import read_declaration
 from dagster_project.ingest.profile import load_profile
@@ -234,3 +235,85 @@ def test_a_declaration_nested_without_end_is_refused_before_it_crashes_the_reade
     declaration = read_declaration(path, "wave.yml")
     assert declaration.content == {}
     assert "nested more than" in declaration.faults[0]
+
+
+# --- codes that become part of a path or of a query ----------------------------------------------
+
+NO_NAMES = ["../../x", "a/b", "/abs", "a" * 300, "370100'; drop table lines", ".hidden", "-option", "a\\b", "甲"]
+
+
+@pytest.mark.parametrize("name", [*NO_NAMES, "..", "2023 ", "C:x", "a\nb", "a%2fb"])
+@pytest.mark.parametrize("key", ["method", "frame"])
+def test_a_declared_name_stays_in_its_folder(wave: SmallWave, key: str, name: str) -> None:
+    wave.declared |= {key: name}
+    wave.declare()
+    with pytest.raises(InputRejected, match=rf"{key}: 「.*至多 80 个"):
+        load_wave(wave.paths, WAVE)
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+def test_a_declared_profile_and_baseline_stay_in_their_folders(wave: SmallWave, name: str) -> None:
+    exports = [{**each, "profile": name} for each in wave.declared["exports"]]
+    wave.declared |= {"exports": exports, "baseline": name}
+    wave.declare()
+    with pytest.raises(InputRejected, match="4 fault") as rejected:
+        load_wave(wave.paths, WAVE)
+    assert "baseline: 没有监测期" in str(rejected.value)
+
+
+@pytest.mark.parametrize("code", NO_NAMES)
+@pytest.mark.parametrize(
+    "file, column, old",
+    [
+        ("frames/lines_2023.csv", "line_id", "110000,"),
+        ("frames/lines_2023.csv", "province_code", "110000,110000,北"),
+        ("methods/v2023/rank_groups.csv", "group_code", "key_city,"),
+        ("methods/v2023/line_class_rules.csv", "line_class", "dead,"),
+        ("methods/v2023/figures.csv", "figure_id", "total.score,"),
+        ("methods/v2023/scenarios.csv", "scenario_code", "S01,"),
+    ],
+)
+def test_a_declared_code_can_name_a_page(wave: SmallWave, file: str, column: str, old: str, code: str) -> None:
+    new = '"' + code + '",' if column != "province_code" else f'110000,"{code}",北'
+    edit(wave.paths.raw / file, old, new)
+    with pytest.raises(InputRejected) as rejected:
+        reference_tables(wave.paths, load_wave(wave.paths, WAVE))
+    assert f"「{column}」" in str(rejected.value)
+    assert "至多 80 个" in str(rejected.value)
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc", "a/b", "", ".", "..", "a" * 300, "x\0"])
+def test_no_path_is_made_of_what_is_no_name(name: str) -> None:
+    """The guard behind all others: whoever forgot to judge a name gets no path."""
+    paths = Paths(raw=Path("raw"), home=Path("home"))
+    makers = [
+        paths.wave_raw, paths.wave_yml, paths.profile, paths.method, paths.frame, paths.ingest_report, paths.quality,
+        paths.releases, paths.current, paths.reports, paths.current_report, paths.site_index,
+    ]  # fmt: skip
+    for make in (*makers, lambda wave: paths.bronze_part("lines", wave), lambda name: paths.bronze_part(name, WAVE)):
+        with pytest.raises(ValueError, match="not a name"):
+            make(name)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["run", "--wave", name] for name in [*NO_NAMES, "2023-A", "2023-" + "a" * 300]),
+        ["run", "--wave", "2023", "--line", "370100'; drop table lines"],
+        ["run", "--wave", "2023", "--line", "../x"],
+        ["check", "--wave", "../2023"],
+        ["report", "--wave", "../2023"],
+        ["simulate", "--wave", "../2023"],
+        ["scorecard", "370100", "--wave", "../2023"],
+        ["scorecard", "../../370100", "--wave", "2023"],
+        ["audit", "x.yml", "--wave", "../2023"],
+    ],
+)
+def test_the_command_line_takes_names_only(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    monkeypatch.setenv("HOTLINE_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("sys.argv", ["hotline", *arguments])
+    assert cli._exit_code() == 2
+    assert "/ not " in capsys.readouterr().err
+    assert not (tmp_path / "home").exists()
