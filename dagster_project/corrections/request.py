@@ -124,7 +124,7 @@ def _from_csv(path: Path) -> list[Request]:
                 f"{len(record)} cells, not {len(header)}"
             )
             continue
-        values = {**dict.fromkeys(COLUMNS), **dict(zip(header, record, strict=True))}
+        values: dict[str, str | None] = dict(zip(header, record, strict=True))
         requests.append(
             Request(_normal(values), lambda name, row=row: Place(path.name, None, row, name).text(), path.parent)  # type: ignore[misc]
         )
@@ -150,7 +150,8 @@ def _records(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
 
 
 def _normal(values: dict[str, str | None]) -> dict[str, str | None]:
-    return {name: (normal(value) or None) if value is not None else None for name, value in values.items()}
+    """Every column, trimmed; null where nothing was given."""
+    return {name: normal(values.get(name) or "") or None for name in COLUMNS}
 
 
 # --- whether they are possible ------------------------------------------------------------------
