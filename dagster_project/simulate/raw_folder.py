@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import yaml
 
+from dagster_project.claims.narrative import sources
 from dagster_project.errors import UsageError
 from dagster_project.paths import Paths
 
@@ -21,16 +22,23 @@ if TYPE_CHECKING:
 
 
 def write_raw_folder(paths: Paths, wave: Wave, out: Path, frame: pd.DataFrame, probes: int, seed: int) -> None:
-    """Writes profiles, the wave's method, its frame and its wave.yml below `out`.
+    """Writes profiles, methods, the narrative, the wave's frame, wave.yml and recommendations below `out`.
 
     The plan holds what was simulated. A baseline wave is kept only where `out` has it: a
-    change against a wave that is not there cannot be computed.
+    change against a wave that is not there cannot be computed. A raw folder without a narrative
+    has the project's, and so has its copy. All methods go along: the narrative may name what any declares.
     """
     if out.resolve() == paths.raw.resolve():
         raise UsageError(f"{out}: 不能覆盖正在使用的原始数据目录 / this is the raw folder in use; name another one")
     there = Paths(raw=out, home=paths.home)
     shutil.copytree(paths.profile("any").parent, there.profile("any").parent, dirs_exist_ok=True)
-    shutil.copytree(paths.method(wave.method), there.method(wave.method), dirs_exist_ok=True)
+    shutil.copytree(paths.method("any").parent, there.method("any").parent, dirs_exist_ok=True)
+    texts = sources(paths, wave.id)
+    for text in (texts.template, texts.recommendations):
+        if text is not None and text.is_relative_to(paths.raw):  # the project's own template serves `out` as well
+            copy = out / text.relative_to(paths.raw)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(text, copy)
     there.frame(wave.frame).parent.mkdir(parents=True, exist_ok=True)
     frame.to_csv(there.frame(wave.frame), index=False, lineterminator="\n", encoding="utf-8")
     declared = yaml.safe_load(paths.wave_yml(wave.id).read_text(encoding="utf-8"))

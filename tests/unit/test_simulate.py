@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from dagster_project.claims.narrative import read_text
 from dagster_project.errors import UsageError
 from dagster_project.ingest.wave import load_wave
 from dagster_project.paths import PROJECT, Paths
@@ -333,6 +334,27 @@ def test_a_larger_wave_is_a_raw_folder_of_its_own(paths: Paths, tmp_path: Path) 
     assert set(visits["热线编码"]) == set(lines["line_id"])
     assert (wave.plan.phone_probes, wave.plan.dial_attempts, wave.plan.web_inspections) == (3, 4, 3)
     assert wave.baseline is None
+
+
+@pytest.mark.parametrize("has_template", [True, False])
+def test_a_raw_folder_of_its_own_says_what_this_one_says(paths: Paths, tmp_path: Path, has_template: bool) -> None:
+    """The installation's narrative names a figure of another method version, and goes along with it."""
+    own, advice = "narratives/default.yml", "2023/recommendations.yml"
+    shutil.copy(PROJECT / "raw" / advice, paths.raw / advice)
+    if has_template:
+        text = (PROJECT / "raw" / own).read_text(encoding="utf-8").replace("level:total.score}", "level:later.score}")
+        (paths.raw / "narratives").mkdir()
+        (paths.raw / own).write_text(text, encoding="utf-8")
+        shutil.copytree(paths.method("v2023"), paths.method("later"))
+        figures = paths.method("later") / "figures.csv"
+        figures.write_text(
+            figures.read_text(encoding="utf-8").replace("total.score,", "later.score,"), encoding="utf-8"
+        )
+    simulate_wave(paths, load_wave(paths, "2023"), n_lines=2, out=tmp_path / "other")
+    other = Paths(raw=tmp_path / "other", home=tmp_path)
+    assert read_text(other, "2023", "v2023") == read_text(paths, "2023", "v2023")
+    assert (other.raw / advice).read_bytes() == (paths.raw / advice).read_bytes()
+    assert (other.raw / own).exists() == has_template
 
 
 def test_refuses_a_real_wave(paths: Paths) -> None:
