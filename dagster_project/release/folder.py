@@ -7,6 +7,8 @@ is replaced in one step. A crash at any moment leaves what stood before.
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +71,19 @@ def require_whole(folder: Path) -> None:
         )
 
 
-def new_staging_folder(releases: Path, release: str) -> Path:
-    """An empty folder to build in; what an interrupted run left behind is removed first."""
+@contextmanager
+def staging_folder(releases: Path, release: str) -> Iterator[Path]:
+    """An empty folder to build in. What is not published from it goes, as does what a killed run left behind."""
     releases.mkdir(parents=True, exist_ok=True)
     for leftover in releases.glob(".staged-*"):
         shutil.rmtree(leftover)
     folder = releases / f".staged-{release}"
     folder.mkdir()
-    return folder
+    try:
+        yield folder
+    finally:
+        if folder.exists():
+            shutil.rmtree(folder)
 
 
 def current_release(current: Path) -> Path | None:

@@ -11,7 +11,7 @@ from dagster_project.ingest.bronze import IngestReport
 from dagster_project.ingest.wave import Wave
 from dagster_project.paths import Paths
 from dagster_project.release.baseline import baseline_folder, baseline_release
-from dagster_project.release.folder import MANIFEST, SYNTHETIC_NOTE, file_hashes, keep, new_staging_folder
+from dagster_project.release.folder import MANIFEST, SYNTHETIC_NOTE, file_hashes, keep, staging_folder
 from dagster_project.release.identity import Identity, code_version, declaration_version, package_versions
 from dagster_project.release.tables import write_tables
 from dagster_project.runlog import record_release
@@ -29,15 +29,15 @@ def freeze(paths: Paths, wave: Wave) -> Path:
     report = IngestReport.from_json(paths.ingest_report(wave.id).read_text(encoding="utf-8"))
     identity = identify(paths, wave, report)
     releases = paths.releases(wave.id)
-    staged = new_staging_folder(releases, identity.release)
-    baseline = baseline_folder(paths, wave)
-    write_tables(paths, wave.id, staged, SYNTHETIC_NOTE if wave.is_synthetic else "", baseline)
-    shutil.copytree(paths.method(wave.method), staged / "method")
-    shutil.copyfile(paths.quality(wave.id), staged / "quality.json")
-    _write_claims(paths, wave, staged, baseline)
-    _write_manifest(wave, report, identity, staged)
-    folder = releases / identity.release
-    keep(staged, folder)
+    with staging_folder(releases, identity.release) as staged:
+        baseline = baseline_folder(paths, wave)
+        write_tables(paths, wave.id, staged, SYNTHETIC_NOTE if wave.is_synthetic else "", baseline)
+        shutil.copytree(paths.method(wave.method), staged / "method")
+        shutil.copyfile(paths.quality(wave.id), staged / "quality.json")
+        _write_claims(paths, wave, staged, baseline)
+        _write_manifest(wave, report, identity, staged)
+        folder = releases / identity.release
+        keep(staged, folder)
     record_release(paths, folder)
     return folder
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dagster_project.errors import HotlineError
 from dagster_project.paths import Paths
-from dagster_project.release.folder import file_hashes, new_staging_folder, settle, switch
+from dagster_project.release.folder import file_hashes, settle, staging_folder, switch
 from dagster_project.release.reading import Release, read_current
 from dagster_project.report.pdf import cjk_font, write_pdf
 from dagster_project.report.site import write_site
@@ -48,13 +48,13 @@ def publish_report(paths: Paths, wave_id: str) -> Report:
     """
     release = read_current(paths, wave_id)
     reports = paths.reports(wave_id)
-    staged = new_staging_folder(reports, release.id)
-    (staged / "site").mkdir()
-    write_site(release, staged / "site")
-    write_workbook(release, staged / WORKBOOK)
-    lacking = _write_pdf(release, staged / PDF)
-    target = reports / f"{release.id}-{_content(staged)}"
-    settle(staged, target)
+    with staging_folder(reports, release.id) as staged:
+        (staged / "site").mkdir()
+        write_site(release, staged / "site")
+        write_workbook(release, staged / WORKBOOK)
+        lacking = _write_pdf(release, staged / PDF)
+        target = reports / f"{release.id}-{_content(staged)}"
+        settle(staged, target)
     switch(target)
     for other in reports.glob(f"{release.id}-*"):
         if other != target:

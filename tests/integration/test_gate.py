@@ -4,6 +4,8 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,40 @@ def test_implausible_scores_stop_the_run(copy: Installation) -> None:
     assert result.json["error"] == "GateFailed"
     assert red_checks(copy) == {"national_mean_within_bound"}
     assert copy.current("2023") == before
+
+
+def test_a_false_sentence_publishes_nothing(copy: Installation) -> None:
+    """One in the narrative, one in the recommendations: both are told, and nothing of the release is left."""
+    before = published_files(copy), copy.current("2023"), copy.hashes("2023")
+    figures = json.loads((copy.paths.current("2023") / "figures.json").read_text(encoding="utf-8"))
+    values = {figure["id"]: figure["value"] for figure in figures}
+    with edited(copy.paths.raw / "narratives/default.yml") as narrative:
+        level = {"type": "level", "figure": "total.score", "value": 99.99}
+        narrative["sections"][0]["sentences"].append({"text": "全国总体得分为99.99分。", "claims": [level]})
+    with edited(copy.paths.raw / "2023/recommendations.yml") as advice:
+        order = {"type": "ordering", "figures": ["phone.score", "web.score"], "direction": "increasing"}
+        advice["recommendations"].append({"title": "向网络端看齐", "text": "网络端优于电话端。", "claims": [order]})
+    result = copy.hotline("run", "--wave", "2023")
+    assert result.code == 4, result.err
+    told = [line for line in result.err.splitlines() if line.startswith("「")]
+    assert [line.split("」")[0] for line in told] == ["「全国总体得分为99.99分。", "「网络端优于电话端。"]
+    assert told[0].endswith(f"claimed 99.99, computed {values['total.score']:.2f}")
+    gap = f"{values['web.score'] - values['phone.score']:.2f}"
+    assert told[1].endswith(f"claimed phone.score < web.score, computed web.score − phone.score = {gap}")
+    assert (published_files(copy), copy.current("2023"), copy.hashes("2023")) == before
+
+
+@contextmanager
+def edited(path: Path) -> Iterator[dict]:
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    yield content
+    path.write_text(yaml.safe_dump(content, allow_unicode=True, sort_keys=False), encoding="utf-8")
+
+
+def published_files(installation: Installation) -> list[str]:
+    """Everything below releases/ and reports/, hidden or not."""
+    home = installation.paths.home
+    return sorted(str(path.relative_to(home)) for name in ("releases", "reports") for path in (home / name).rglob("*"))
 
 
 @pytest.mark.parametrize("selection", ["pub_rankings", "release", "tag:dagster/kind/dbt"])
