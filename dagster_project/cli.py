@@ -22,6 +22,7 @@ from dagster_project.corrections.commands import correct
 from dagster_project.errors import HotlineError
 from dagster_project.names import require_line_id, require_wave_id
 from dagster_project.paths import paths
+from dagster_project.release.commands import diff, publish, releases, rollback, verify
 
 app = typer.Typer(
     help=(
@@ -36,6 +37,8 @@ app = typer.Typer(
 )
 
 app.add_typer(correct, name="correct")
+for command in (publish, rollback, releases, diff, verify):
+    app.command()(command)
 
 UNITS = {"point": "分", "percent": "%", "count": "条"}
 

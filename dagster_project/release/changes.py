@@ -19,8 +19,7 @@ KINDS = {
     "none": "无变化",
 }
 OTHERS = {
-    "declaration_version": "监测期声明(wave.yml、监测范围或报告文字)", "code_version": "程序", "packages": "依赖库",
-    "baseline": "基期发布",
+    "code_version": "程序", "packages": "依赖库", "baseline": "基期发布",
 }  # fmt: skip
 MAX_CONTRIBUTIONS = 6  # per line in the text; all are in the data
 
@@ -49,6 +48,7 @@ def as_markdown(changes: Changes) -> str:
         *(f"- 撤回更正 {each['id']}:{_correction(each)}" for each in causes.corrections_removed),
         *([f"- 改变的导出文件:{'、'.join(map(_inert, causes.exports))}"] if causes.exports else []),
         *([f"- 改变的方法文件:{'、'.join(map(_inert, causes.method))}"] if causes.method else []),
+        *([f"- 改变的声明文件:{'、'.join(map(_inert, causes.declared))}"] if causes.declared else []),
         *(f"- {OTHERS[name]}:{_inert(old)} → {_inert(new)}" for name, (old, new) in causes.others.items()),
         "",
         f"## 得分或类别改变的热线({len(changes.lines)})",

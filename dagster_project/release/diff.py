@@ -16,7 +16,7 @@ from dagster_project.errors import UsageError
 from dagster_project.release.reading import TOTAL, Release, Row
 from dagster_project.statistics.decomposition import Leaf, decompose, printed
 
-METHOD_FOLDER = "method/"
+METHODS = "methods/"  # below raw/
 
 
 @dataclass(frozen=True)
@@ -88,13 +88,15 @@ class Causes:
     """In what the two releases were made from something else.
 
     `exports`: names of delivered files. `corrections_added`, `corrections_removed`: as the manifest tells
-    them. `method`: files of the method version. `others`: what else, by name: (before, after).
+    them. `method`: files of the method version. `declared`: other declarations (wave.yml, frame, profiles,
+    texts). `others`: what else, by name: (before, after).
     """
 
     exports: tuple[str, ...]
     corrections_added: tuple[Row, ...]
     corrections_removed: tuple[Row, ...]
     method: tuple[str, ...]
+    declared: tuple[str, ...]
     others: dict[str, tuple[str, str]]
 
     @property
@@ -107,7 +109,7 @@ class Causes:
                 ("correction", is_corrected),
                 ("method", bool(self.method)),
                 ("delivery", bool(self.exports)),
-                ("other", bool(self.others)),
+                ("other", bool(self.declared or self.others)),
             )
             if holds
         ]
@@ -151,26 +153,19 @@ def compare(before: Release, after: Release) -> Changes:
 
 def _causes(before: Row, after: Row) -> Causes:
     exports = [{file["file"]: file["sha256"] for file in each["raw_files"]} for each in (before, after)]
-    method = [
-        {name: sha256 for name, sha256 in each["files"].items() if name.startswith(METHOD_FOLDER)}
-        for each in (before, after)
-    ]
-    corrections = [{each["id"]: each for each in manifest.get("corrections", ())} for manifest in (before, after)]
-    others = {
-        name: (_shown(before[name]), _shown(after[name]))
-        for name in ("declaration_version", "code_version", "packages", "baseline")
-        if before[name] != after[name]
-    }
-    method_files = tuple(_unequal(*method))
-    if method_files:
-        # another method is another declaration: it is told as what it is
-        others.pop("declaration_version", None)
+    declared = _unequal(before["declaration_files"], after["declaration_files"])
+    corrections = [{each["id"]: each for each in manifest["corrections"]} for manifest in (before, after)]
     return Causes(
         exports=tuple(_unequal(*exports)),
         corrections_added=tuple(each for name, each in corrections[1].items() if name not in corrections[0]),
         corrections_removed=tuple(each for name, each in corrections[0].items() if name not in corrections[1]),
-        method=method_files,
-        others=others,
+        method=tuple(name for name in declared if name.startswith(METHODS)),
+        declared=tuple(name for name in declared if not name.startswith(METHODS)),
+        others={
+            name: (_shown(before[name]), _shown(after[name]))
+            for name in ("code_version", "packages", "baseline")
+            if before[name] != after[name]
+        },
     )
 
 

@@ -12,7 +12,13 @@ from dagster_project.ingest.wave import Wave
 from dagster_project.paths import Paths
 from dagster_project.release.baseline import baseline_folder, baseline_release
 from dagster_project.release.folder import MANIFEST, SYNTHETIC_NOTE, file_hashes, keep, staging_folder
-from dagster_project.release.identity import Identity, code_version, declaration_version, package_versions
+from dagster_project.release.identity import (
+    Identity,
+    code_version,
+    declaration_files,
+    declaration_version,
+    package_versions,
+)
 from dagster_project.release.tables import write_tables
 from dagster_project.runlog import record_release
 from dagster_project.transform.scope import inputs_digest, published_inputs
@@ -35,7 +41,7 @@ def freeze(paths: Paths, wave: Wave) -> Path:
         shutil.copytree(paths.method(wave.method), staged / "method")
         shutil.copyfile(paths.quality(wave.id), staged / "quality.json")
         _write_claims(paths, wave, staged, baseline)
-        _write_manifest(wave, report, identity, staged)
+        _write_manifest(wave, report, identity, declaration_files(paths, wave), staged)
         folder = releases / identity.release
         keep(staged, folder)
     record_release(paths, folder)
@@ -48,9 +54,7 @@ def identify(paths: Paths, wave: Wave, report: IngestReport) -> Identity:
     return Identity(
         wave=wave.id,
         raw_files=files,
-        declaration=declaration_version(
-            paths, wave.id, wave.method, wave.frame, [export.profile for export in wave.exports]
-        ),
+        declaration=declaration_version(declaration_files(paths, wave)),
         code=code_version(),
         baseline_release=baseline_release(paths, wave),
         ledger_head=report.ledger_head,
@@ -73,7 +77,9 @@ def _write_claims(paths: Paths, wave: Wave, staged: Path, baseline: Path | None)
     (staged / narrative.CLAIMS).write_text(narrative.as_json(claims), encoding="utf-8")
 
 
-def _write_manifest(wave: Wave, report: IngestReport, identity: Identity, staged: Path) -> None:
+def _write_manifest(
+    wave: Wave, report: IngestReport, identity: Identity, declared: dict[str, str], staged: Path
+) -> None:
     quality = json.loads((staged / "quality.json").read_text(encoding="utf-8"))
     manifest = {
         "release": identity.release,
@@ -88,6 +94,7 @@ def _write_manifest(wave: Wave, report: IngestReport, identity: Identity, staged
         "baseline": {"wave": wave.baseline, "release": identity.baseline_release} if wave.baseline else None,
         "method_version": wave.method,
         "declaration_version": identity.declaration,
+        "declaration_files": declared,
         "code_version": identity.code,
         "packages": package_versions(),
         "gate": quality["counts"],

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 from dagster_project.claims.narrative import sources
-from dagster_project.files import files_digest
+from dagster_project.files import files_digest, sha256_of
+from dagster_project.ingest.wave import Wave
 from dagster_project.paths import PROJECT, Paths
 
 CODE = (
@@ -40,20 +41,25 @@ def code_version() -> str:
     return files_digest({path for pattern in CODE for path in PROJECT.glob(pattern) if path.is_file()}, PROJECT)
 
 
-def declaration_version(paths: Paths, wave: str, method: str, frame: str, profiles: Iterable[str]) -> str:
-    """Hash of what the wave declares: its wave.yml, frame and method version, its narrative and recommendations.
+def declaration_files(paths: Paths, wave: Wave) -> dict[str, str]:
+    """{name below raw/: sha256} of what the wave declares: wave.yml, frame, method version, profiles, texts.
 
     The vendors' profiles belong to it: by another one, the same exports say something else. SHA256SUMS
     does not: it repeats hashes that name the release already, so freezing a wave makes no other release.
     """
-    files = [paths.wave_yml(wave), paths.frame(frame), *paths.method(method).glob("*.csv")]
-    files += [paths.profile(name) for name in sorted(set(profiles))]
-    texts = sources(paths, wave)
+    files = [paths.wave_yml(wave.id), paths.frame(wave.frame), *paths.method(wave.method).glob("*.csv")]
+    files += [paths.profile(export.profile) for export in wave.exports]
+    texts = sources(paths, wave.id)
     if texts.recommendations is not None:
         files.append(texts.recommendations)
     if texts.template.is_relative_to(paths.raw):  # another is part of the code
         files.append(texts.template)
-    return files_digest(files, paths.raw)
+    return {path.relative_to(paths.raw).as_posix(): sha256_of(path) for path in sorted(set(files))}
+
+
+def declaration_version(files: Mapping[str, str]) -> str:
+    """One hash for `declaration_files`."""
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 
 def package_versions() -> dict[str, str]:

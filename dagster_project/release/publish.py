@@ -30,7 +30,7 @@ def publish(paths: Paths, wave: str, release: str) -> Path:
 
     Raises UsageError where there is no such release, NotReconciled where a file of it was changed.
     """
-    folder = _release_folder(paths, wave, release)
+    folder = release_folder(paths, wave, release)
     require_whole(folder)
     current = current_release(paths.current(wave))
     if current != folder:
@@ -77,7 +77,7 @@ def list_releases(paths: Paths, wave: str) -> list[Listed]:
     ]
 
 
-def _release_folder(paths: Paths, wave: str, release: str) -> Path:
+def release_folder(paths: Paths, wave: str, release: str) -> Path:
     there = [each.release for each in list_releases(paths, wave)]
     if release not in there:
         raise UsageError(

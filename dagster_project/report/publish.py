@@ -13,7 +13,10 @@ from pathlib import Path
 
 from dagster_project.errors import HotlineError
 from dagster_project.paths import Paths
+from dagster_project.release.changes import as_json, as_markdown
+from dagster_project.release.diff import Changes, compare
 from dagster_project.release.folder import file_hashes, settle, staging_folder, switch
+from dagster_project.release.publish import previous_release
 from dagster_project.release.reading import Release, read_current
 from dagster_project.report.pdf import cjk_font, write_pdf
 from dagster_project.report.site import write_site
@@ -22,6 +25,7 @@ from dagster_project.report.workbook import write_workbook
 INDEX = "site/index.html"
 WORKBOOK = "workbook.xlsx"
 PDF = "report.pdf"
+CHANGES_JSON, CHANGES_MD = "changes.json", "CHANGES.md"
 
 logger = logging.getLogger("hotline")
 
@@ -40,17 +44,21 @@ class Report:
 
 
 def publish_report(paths: Paths, wave_id: str) -> Report:
-    """Render site, workbook and PDF of the wave's current release, and point `current` at them.
+    """Render site, workbook, PDF and changes of the wave's current release, and point `current` at them.
 
-    Rendered again, the same release gives the same folder; an older rendering of it goes, those of
-    other releases stay. A machine that cannot set the PDF still renders the others. Raises UsageError
-    where nothing is published yet.
+    Changes are told against the release that readers saw before. Rendered again, the same release gives
+    the same folder; an older rendering of it goes, those of other releases stay. A machine that cannot
+    set the PDF still renders the others. Raises UsageError where nothing is published yet.
     """
     release = read_current(paths, wave_id)
     reports = paths.reports(wave_id)
     with staging_folder(reports, release.id) as staged:
         (staged / "site").mkdir()
-        write_site(release, staged / "site")
+        changes = _changes(paths, wave_id, release)
+        if changes is not None:
+            (staged / CHANGES_JSON).write_text(as_json(changes), encoding="utf-8")
+            (staged / CHANGES_MD).write_text(as_markdown(changes), encoding="utf-8")
+        write_site(release, staged / "site", changes)
         write_workbook(release, staged / WORKBOOK)
         lacking = _write_pdf(release, staged / PDF)
         target = reports / f"{release.id}-{_content(staged)}"
@@ -61,6 +69,13 @@ def publish_report(paths: Paths, wave_id: str) -> Report:
             shutil.rmtree(other)
     logger.info("已生成报告 / report rendered: %s", target / INDEX)
     return Report(target, release.id, lacking)
+
+
+def _changes(paths: Paths, wave_id: str, release: Release) -> Changes | None:
+    """What is not as it was in the release before; None for the first one, or where that one was removed."""
+    former = previous_release(paths, wave_id)
+    folder = paths.releases(wave_id) / former if former else None
+    return compare(Release(folder), release) if folder and folder.exists() else None
 
 
 def _write_pdf(release: Release, path: Path) -> str | None:

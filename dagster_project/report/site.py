@@ -19,6 +19,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dagster_project.errors import HotlineError
 from dagster_project.paths import NAME
+from dagster_project.release.changes import KINDS, OTHERS
+from dagster_project.release.diff import Changes
 from dagster_project.release.reading import CHANNELS, TOTAL, Node, Release, Row
 from dagster_project.release.tables import inert
 from dagster_project.report.findings import findings
@@ -59,9 +61,12 @@ class ProbeTable:
     rows: tuple[tuple[str, str], ...]
 
 
-def write_site(release: Release, folder: Path) -> None:
-    """Write every page into `folder`, which must be empty. The same release gives the same bytes."""
-    for name, text in pages(release):
+def write_site(release: Release, folder: Path, changes: Changes | None = None) -> None:
+    """Write every page into `folder`, which must be empty. The same release gives the same bytes.
+
+    `changes` from the release that readers saw before, where there was one.
+    """
+    for name, text in pages(release, changes):
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
@@ -74,7 +79,7 @@ def write_site(release: Release, folder: Path) -> None:
     (folder / "data" / "line_scores.csv").write_text(_scores_csv(release), encoding="utf-8-sig")
 
 
-def pages(release: Release) -> Iterator[tuple[str, str]]:
+def pages(release: Release, changes: Changes | None = None) -> Iterator[tuple[str, str]]:
     """(name relative to the site, HTML) of every page."""
     environment = _environment(release)
     shared = {"findings": findings(release), "grid": _province_grid(release)}
@@ -92,7 +97,7 @@ def pages(release: Release) -> Iterator[tuple[str, str]]:
             name = _code(member) if dimension == "province" else str(number)
             yield f"{dimension}s/{name}.html", group_page.render(up="../", **_group(release, dimension, member, title))
     for name in ("method", "quality", "revisions", "data"):
-        yield f"{name}.html", environment.get_template(f"{name}.html").render(up="")
+        yield f"{name}.html", environment.get_template(f"{name}.html").render(up="", changes=changes)
 
 
 def _environment(release: Release) -> Environment:
@@ -109,6 +114,8 @@ def _environment(release: Release) -> Environment:
         "class_labels": release.class_labels,
         "channels": CHANNELS,
         "tier_numbers": {member: number for number, (member, _) in enumerate(_members(release, "tier"), start=1)},
+        "kinds": KINDS,
+        "causes": OTHERS,
         "downloads": [*DOWNLOADS, "line_scores.csv"],
     }
     return environment

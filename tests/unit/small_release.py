@@ -414,6 +414,7 @@ def _manifest(folder: Path, synthetic: bool) -> Row:
         "release": "0123456789abcdef", "wave": "2023", "label": "2023年度小样", "kind": "annual",
         "synthetic": synthetic, "field_period": {"start": "2023-03-01", "end": "2023-06-30"}, "raw_files": [],
         "ledger_head": None, "baseline": {"wave": "2022", "release": "fedcba9876543210"}, "method_version": "v2023",
-        "declaration_version": "d" * 64, "code_version": "c" * 64, "packages": {},
+        "declaration_version": "d" * 64, "declaration_files": {"methods/v2023/indicators.csv": "e" * 64},
+        "corrections": [], "code_version": "c" * 64, "packages": {},
         "gate": {"n_checks": 1, "n_failed": {"critical": 0, "warning": 0}}, "files": file_hashes(folder),
     }  # fmt: skip

@@ -101,7 +101,7 @@ def test_a_corrected_line_is_explained_without_a_residual(before: Path, after: P
     )
     assert contribution.printed == -HUNDREDTH
     assert line.residual_nano == 0
-    assert changes.causes == Causes((), (CORRECTION,), (), (), {})
+    assert changes.causes == Causes((), (CORRECTION,), (), (), (), {})
     assert changes.causes.kind == "correction"
 
 
@@ -149,8 +149,9 @@ def test_figures_and_sentences_that_change_are_told(before: Path, after: Path) -
     ("change", "kind"),
     [
         (lambda manifest: manifest["raw_files"].append({"file": "more.csv", "sha256": "f" * 64}), "delivery"),
-        (lambda manifest: manifest["files"].update({"method/indicators.csv": "f" * 64}), "method"),
+        (lambda manifest: manifest["declaration_files"].update({"methods/v2023/indicators.csv": "f" * 64}), "method"),
         (lambda manifest: manifest.update(code_version="another"), "other"),
+        (lambda manifest: manifest["declaration_files"].update({"2023/wave.yml": "f" * 64}), "other"),
         (lambda manifest: manifest.update(corrections=[CORRECTION], code_version="another"), "mixed"),
         (lambda manifest: manifest.update(corrections=[CORRECTION]), "correction"),
     ],

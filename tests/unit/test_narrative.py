@@ -13,7 +13,8 @@ from dagster_project.claims.narrative import Sources, claims_of, read_text, requ
 from dagster_project.claims.wording import DOWN_WORDS, QUALIFIERS, UP_WORDS
 from dagster_project.errors import GateFailed, InputRejected
 from dagster_project.paths import PROJECT, Paths
-from dagster_project.release.identity import declaration_version
+from dagster_project.release.identity import declaration_files, declaration_version
+from tests.unit.gate_world import wave
 from tests.unit.small_release import write_small_release
 
 TEMPLATE = PROJECT / "raw/narratives/default.yml"
@@ -370,11 +371,12 @@ def test_the_text_is_part_of_what_a_release_is_made_from(tmp_path: Path) -> None
         file.parent.mkdir(parents=True)
         file.write_text("x", encoding="utf-8")
     assert sources(paths, "2023") == Sources(TEMPLATE, None)
-    versions = [declaration_version(paths, "2023", "m", "f", [])]
+    declared = wave(method="m", frame="f")
+    versions = [declaration_version(declaration_files(paths, declared))]
     for file in (paths.raw / "2023/recommendations.yml", paths.raw / "narratives/default.yml"):
         for text in ("a", "b"):
             file.parent.mkdir(exist_ok=True)
             file.write_text(text, encoding="utf-8")
-            versions.append(declaration_version(paths, "2023", "m", "f", []))
+            versions.append(declaration_version(declaration_files(paths, declared)))
     assert len(set(versions)) == 5
     assert sources(paths, "2023").template == paths.raw / "narratives/default.yml"

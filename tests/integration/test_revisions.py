@@ -1,0 +1,129 @@
+"""Releases one after the other: made, published, compared, undone, proved, and made anew from nothing."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.bench import LINE, change_one_answer
+from dagster_project import chain
+from dagster_project.release.verify import verify
+from tests.conftest import Installation, copied
+
+
+def test_a_release_is_made_looked_at_published_and_undone(copy: Installation) -> None:
+    first = copy.current("2023")
+    change_one_answer(copy.paths)
+
+    made = copy.hotline("release", "--wave", "2023", "--line", LINE, "--json")
+    assert made.code == 0, made.err
+    second = made.json[0]["release"]
+    assert second != first and copy.current("2023") == first, "readers see it only when it is published"
+    listed = copy.hotline("releases", "--wave", "2023", "--json").json
+    assert [(each["release"], each["is_current"], each["n_published"]) for each in listed] == [
+        (first, True, 1), (second, False, 0),
+    ]  # fmt: skip
+    told = copy.hotline("diff", "--wave", "2023", first, second)
+    assert told.code == 0 and LINE in told.out and "重新交付" in told.out
+
+    published = copy.hotline("publish", second, "--wave", "2023", "--json")
+    assert published.code == 0, published.err
+    assert copy.current("2023") == second
+    report = Path(published.json["report"]).parent.parent
+    changes = json.loads((report / "changes.json").read_text(encoding="utf-8"))
+    assert (changes["before"], changes["after"], changes["kind"]) == (first, second, "delivery")
+    (line,) = changes["lines"]
+    assert line["line_id"] == LINE and line["residual_nano"] == 0
+    assert (report / "CHANGES.md").read_text(encoding="utf-8") == told.out
+    assert copy.hotline("diff", "--wave", "2023").out == told.out, "what stood before, and what stands"
+    assert first in (report / "site/revisions.html").read_text(encoding="utf-8")
+    assert copy.hotline("verify").code == 0
+
+    back = copy.hotline("rollback", "--wave", "2023", "--no-report")
+    assert back.code == 0, back.err
+    assert copy.current("2023") == first
+    proof = copy.hotline("verify", "--wave", "2023", "--json")
+    assert proof.code == 6
+    (fault,) = proof.json["faults"]
+    assert "raw/2023/web_2023.csv" in fault, "the exports are those of the release that was undone"
+
+    events = [(each["event"], each.get("release")) for each in chain.read(copy.paths.log) if each["wave"] == "2023"]
+    assert events[-3:] == [("released", second), ("published", second), ("published", first)]
+
+
+def test_what_is_not_there_is_refused(copy: Installation) -> None:
+    for arguments in (
+        ("publish", "0123456789abcdef", "--wave", "2023"),
+        ("rollback", "--wave", "2023"),
+        ("diff", "--wave", "2023"),
+        ("diff", "--wave", "2023", "../../etc", "current"),
+        ("publish", "current", "--wave", "2023"),
+        ("releases", "--wave", "../2023"),
+        ("verify", "--wave", "1999"),
+    ):
+        result = copy.hotline(*arguments)
+        assert result.code == 2, (arguments, result.err)
+        assert "Traceback" not in result.err
+
+
+def test_a_changed_release_is_not_published(copy: Installation) -> None:
+    change_one_answer(copy.paths)
+    second = copy.hotline("release", "--wave", "2023", "--json").json[0]["release"]
+    figures = copy.paths.releases("2023") / second / "figures.json"
+    figures.write_bytes(figures.read_bytes().replace(b"89.0", b"99.0", 1))
+    result = copy.hotline("publish", second, "--wave", "2023")
+    assert result.code == 6 and "figures.json" in result.err
+    assert copy.current("2023") != second
+
+
+PLACES = {
+    "export": ("raw/2023/dial_2023.csv", "raw/2023/dial_2023.csv"),
+    "workbook": ("raw/2023/phone_2023.xlsx", "raw/2023/phone_2023.xlsx"),
+    "declaration": ("raw/2023/wave.yml", "raw/2023/wave.yml"),
+    "recommendations": ("raw/2023/recommendations.yml", "raw/2023/recommendations.yml"),
+    "frame": ("raw/frames/lines_2023.csv", "raw/frames/lines_2023.csv"),
+    "method": ("raw/methods/v2023/scoring_rules.csv", "raw/methods/v2023/scoring_rules.csv"),
+    "profile": ("raw/profiles/dialler.yml", "raw/profiles/dialler.yml"),
+    "log": ("data/log.jsonl", "log.jsonl"),
+    "table": ("data/releases/2023/current/line_scores.parquet", "line_scores.parquet"),
+    "method of the release": ("data/releases/2023/current/method/indicators.csv", "method/indicators.csv"),
+    "manifest": ("data/releases/2023/current/manifest.json", "manifest.json"),
+    "baseline": ("data/releases/2022/current/rankings.csv", "rankings.csv"),
+}
+
+
+@pytest.fixture(scope="module")
+def proved(published: Installation, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    return copied(published, tmp_path_factory.mktemp("proved") / "copy")
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_one_flipped_bit_is_found_and_its_place_is_told(proved: Installation, name: str) -> None:
+    file, place = PLACES[name]
+    path = proved.root / file
+    whole = path.read_bytes()
+    for at in (0, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x04]) + whole[at + 1 :])
+        try:
+            proof = verify(proved.paths, (), rebuild=False)
+        finally:
+            path.write_bytes(whole)
+        assert any(place in fault for fault in proof.faults), (at, proof.faults)
+    assert verify(proved.paths, (), rebuild=False).faults == []
+
+
+def test_what_is_missing_or_new_in_a_release_is_found(proved: Installation) -> None:
+    folder = proved.paths.current("2023").resolve()
+    (folder / "more.txt").write_text("?")
+    assert any("more.txt" in fault for fault in verify(proved.paths, (), rebuild=False).faults)
+    (folder / "more.txt").rename(proved.root / "more.txt")
+    (folder / "lines.parquet").rename(proved.root / "lines.parquet")
+    assert any("lines.parquet" in fault for fault in verify(proved.paths, (), rebuild=False).faults)
+    (proved.root / "lines.parquet").rename(folder / "lines.parquet")
+
+
+def test_raw_files_ledger_and_code_alone_make_the_release_again(published: Installation) -> None:
+    result = published.hotline("verify", "--wave", "2023", "--rebuild", "--json")
+    assert result.code == 0, result.out
+    assert result.json["faults"] == []
+    assert result.json["checked"]["重做 / rebuilt"] == 1
