@@ -1,10 +1,13 @@
 """Names, schedules and what they select. No logic: a job is a selection of assets and when it runs."""
 
+import json
 from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from dagster_project.ingest.wave import input_state, load_wave
+from dagster_project.launch import waves_in_order
 from dagster_project.partitions import waves
 from dagster_project.paths import paths
 
@@ -41,3 +44,25 @@ def every_july(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest 
     # A dynamic partition must exist before a run of it can be asked for.
     context.instance.add_dynamic_partitions(waves.name or "waves", [wave])
     yield dg.RunRequest(run_key=wave, partition_key=wave)
+
+
+@dg.sensor(
+    jobs=[annual_wave, adhoc_wave],
+    minimum_interval_seconds=60,
+    description=(
+        "导出文件或更正台账有变时,运行该监测期 / runs a wave when its exports or its ledger of corrections differ from "
+        "those of the last run that it asked for."
+    ),
+)
+def new_input(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest]:
+    installation = paths()
+    asked_for = json.loads(context.cursor or "{}")
+    for wave_id in waves_in_order(installation):
+        wave = load_wave(installation, wave_id)
+        state = input_state(installation, wave)
+        if state is None or asked_for.get(wave_id) == state:
+            continue
+        context.instance.add_dynamic_partitions(waves.name or "waves", [wave_id])
+        yield dg.RunRequest(run_key=f"{wave_id}-{state}", partition_key=wave_id, job_name=f"{wave.kind}_wave")
+        asked_for[wave_id] = state
+    context.update_cursor(json.dumps(asked_for, sort_keys=True))

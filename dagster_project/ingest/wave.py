@@ -4,6 +4,8 @@ Belongs here: what may stand in wave.yml, and which files its exports name. Does
 here: the content of exports (`read.py`), method and frame (`reference.py`).
 """
 
+import hashlib
+import json
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -21,6 +23,8 @@ __all__ = [
 ]  # fmt: skip
 
 KINDS = ("annual", "adhoc")
+# the longest name that a file can have
+MAX_NAME_BYTES = 255
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,16 @@ def export_files(paths: Paths, wave: Wave) -> list[Path]:
     """What the globs of a wave's exports name, each file once, by name; nothing is opened."""
     folder = paths.wave_raw(wave.id)
     return sorted({path for export in wave.exports for path in folder.glob(export.glob)})
+
+
+def input_state(paths: Paths, wave: Wave) -> str | None:
+    """Digest of names, sizes and times of the wave's exports and its ledger; None without exports. Opens nothing."""
+    exports = export_files(paths, wave)
+    if not exports:
+        return None
+    ledger = paths.ledger(wave.id)
+    seen = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in exports + [ledger] * ledger.exists()]
+    return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
 
 
 def load_wave(paths: Paths, wave_id: str) -> Wave:
@@ -204,7 +218,7 @@ def _exports(paths: Paths, yml: Declaration) -> tuple[Export, ...]:
     for number, content in enumerate(yml.take("exports", list) or []):
         each = Declaration(content if isinstance(content, dict) else {}, yml.file, f"exports[{number}].", yml.faults)
         table, glob = each.take("table", str, choices=tuple(EXPORT_TABLES)), each.take("glob", str)
-        if glob is not None and ("/" in glob or "\\" in glob or ".." in glob or "**" in glob or not glob.strip()):
+        if glob is not None and not _names_files(glob):
             each.fault("glob", "只能匹配本文件夹内的文件名", "may only match names within the wave's folder")
         profile = each.take_name("profile")
         if profile is not None and not paths.profile(profile).is_file():
@@ -215,6 +229,12 @@ def _exports(paths: Paths, yml: Declaration) -> tuple[Export, ...]:
     if missing:
         yml.fault("exports", f"缺少 {', '.join(missing)} 的导出", "every table needs an export")
     return tuple(exports)
+
+
+def _names_files(glob: str) -> bool:
+    """Whether a glob can match names of one folder and nothing else."""
+    is_path = any(each in glob for each in ("/", "\\", "..", "**")) or glob == "."
+    return not is_path and bool(glob.strip()) and len(glob.encode("utf-8", "replace")) <= MAX_NAME_BYTES
 
 
 def _simulation(yml: Declaration, is_synthetic: bool | None) -> Simulation | None:
