@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dagster_project import runlog
 from dagster_project.errors import UsageError
+from dagster_project.ingest.wave import list_waves
 from dagster_project.paths import Paths
 from dagster_project.release.folder import current_release, require_whole, switch
 
@@ -55,7 +56,11 @@ def rollback(paths: Paths, wave: str) -> Path:
 
 
 def previous_release(paths: Paths, wave: str) -> str | None:
-    """The release that readers saw before the current one; None where it is the first."""
+    """The release that readers saw before the current one; None where it is the first.
+
+    Raises UsageError where there is no such wave.
+    """
+    require_known(paths, wave)
     current = current_release(paths.current(wave))
     if current is None:
         return None
@@ -67,7 +72,11 @@ def previous_release(paths: Paths, wave: str) -> str | None:
 
 
 def list_releases(paths: Paths, wave: str) -> list[Listed]:
-    """The releases of a wave in the order in which they were first published, then those that never were."""
+    """The releases of a wave in the order in which they were first published, then those that never were.
+
+    Raises UsageError where there is no such wave.
+    """
+    require_known(paths, wave)
     current = current_release(paths.current(wave))
     published = [record["release"] for record in runlog.publications(paths, wave)]
     there = sorted(path.name for path in paths.releases(wave).glob("[!.]*") if path.is_dir() and not path.is_symlink())
@@ -77,7 +86,14 @@ def list_releases(paths: Paths, wave: str) -> list[Listed]:
     ]
 
 
+def require_known(paths: Paths, wave: str) -> None:
+    """Raise UsageError where there is no such wave; a faulty wave.yml does not stand in the way of its releases."""
+    if wave not in (waves := list_waves(paths)):
+        raise UsageError(f"没有监测期 {wave!r} / there is no such wave; there are: {', '.join(waves) or '无 / none'}")
+
+
 def release_folder(paths: Paths, wave: str, release: str) -> Path:
+    """Folder of a release by its id. Raises UsageError where there is none."""
     there = [each.release for each in list_releases(paths, wave)]
     if release not in there:
         raise UsageError(

@@ -23,6 +23,7 @@ from dagster_project.ingest.wave import export_files, list_waves, load_wave
 from dagster_project.paths import Paths
 from dagster_project.release.folder import MANIFEST, require_whole
 from dagster_project.release.identity import Identity
+from dagster_project.release.publish import require_known
 
 Record = dict[str, Any]
 LAST_WORDS = 2000  # characters of a failed rebuilding that a fault carries
@@ -42,7 +43,9 @@ def verify(paths: Paths, wave_ids: tuple[str, ...], rebuild: bool) -> Proof:
     With `rebuild` the current releases are made anew in an empty installation, from raw files, ledger and
     code alone, and must come out with the same bytes. Raises UsageError for an unknown wave.
     """
-    waves = [load_wave(paths, wave_id).id for wave_id in wave_ids or list_waves(paths)]
+    for wave in wave_ids:
+        require_known(paths, wave)
+    waves = [*dict.fromkeys(wave_ids or list_waves(paths))]
     checked: Counter[str] = Counter()
     faults: list[str] = []
     log: list[Record] = []
@@ -75,7 +78,7 @@ def verify(paths: Paths, wave_ids: tuple[str, ...], rebuild: bool) -> Proof:
 
 
 def _frozen_faults(paths: Paths, wave: str) -> list[str]:
-    """What does not fit the checksums of a frozen wave."""
+    """What does not fit the checksums of a frozen wave, or a declaration that can not be read."""
     try:
         files = export_files(paths, load_wave(paths, wave))
         require_frozen(paths, wave, {path.name: sha256_of(path) for path in files})
