@@ -5,9 +5,15 @@ from fractions import Fraction
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 
+from dagster_project import chain
+from dagster_project.corrections.ledger import read_ledger
+from dagster_project.corrections.overlay import lay_over
+from dagster_project.ingest.rows import Known
 from dagster_project.paths import Paths
+from dagster_project.schema import DIAL_ATTEMPTS
 from dagster_project.transform.dbt_step import PUBLISHED, SCORES, raise_for_failures, run_step
 from dagster_project.transform.scope import plan_scope, write_scope
 from tests.golden.wave_of_golden import GOLDEN, POINT, WAVE, bronze_tables, write_bronze
@@ -141,6 +147,37 @@ def test_one_changed_attempt(tmp_path: Any) -> None:
     assert first["connected"] == "yes"
     first["connected"] = "no"
     with scored(Paths(raw=tmp_path / "raw", home=tmp_path / "data"), tables) as connection:
+        assert_equal(node(connection, "A", "all", "T"), revision["total_after"])
+        for city in ("B", "C"):
+            assert_equal(node(connection, city, "all", "T"), CITIES[city]["total"])
+        row = connection.execute("select line_class from pub_line_classes where line_id = 'A'").fetchone()
+        assert row == (CLASSES[revision["class_after"]],)
+
+
+def test_one_changed_attempt_through_the_ledger(tmp_path: Any) -> None:
+    """The same revision as two people make it: asked for, approved, laid over bronze, scored."""
+    paths = Paths(raw=tmp_path / "raw", home=tmp_path / "data")
+    added = {
+        "entry": "add", "table": "dial_attempts", "target": "A-a0", "reason": "录音显示未接通",
+        "evidence_sha256": None, "by": "甲", "at": "2023-07-10T09:00:00+08:00",
+    }  # fmt: skip
+    chain.append(
+        paths.ledger(WAVE),
+        {**added, "id": "C0001", "field": "connected", "expect": "yes", "to": "no"},
+        {**added, "id": "C0002", "field": "fail_reason", "expect": None, "to": "no_answer"},
+        *(
+            {"entry": "approve", "id": each, "by": "乙", "at": "2023-07-11T09:00:00+08:00"}
+            for each in ("C0001", "C0002")
+        ),
+    )
+    tables = bronze_tables()
+    before = pa.Table.from_pylist(tables["dial_attempts"], DIAL_ATTEMPTS.schema())
+    known = Known({"line": frozenset(CITIES), "scenario": frozenset({"S01"})})
+    laid = lay_over(DIAL_ATTEMPTS, before, read_ledger(paths, WAVE).effective, known)
+    assert laid.faults == () and [each["line_id"] for each in laid.applied] == ["A", "A"]
+    tables["dial_attempts"] = laid.rows.to_pylist()
+    revision = GOLDEN["revision"]
+    with scored(paths, tables) as connection:
         assert_equal(node(connection, "A", "all", "T"), revision["total_after"])
         for city in ("B", "C"):
             assert_equal(node(connection, city, "all", "T"), CITIES[city]["total"])
