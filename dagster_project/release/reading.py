@@ -8,6 +8,7 @@ says otherwise; nothing is rounded or computed here.
 import csv
 import json
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -24,6 +25,7 @@ from dagster_project.release.folder import MANIFEST, SYNTHETIC_NOTE, current_rel
 CHANNELS = {"all": "合并", "phone": "电话端", "web": "网络端"}
 TOTAL = "T"
 Row = dict[str, Any]
+Lead = tuple["Node", Decimal]  # an indicator, and by how many points it is ahead
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,7 @@ class Release:
             if row["unit_code"] == wanted
         ]
 
-    def gaps(self, line_id: str, dimension: str, member: str) -> list[tuple[Node, Decimal]]:
+    def gaps(self, line_id: str, dimension: str, member: str) -> list[Lead]:
         """Each third-level indicator of the line with its printed score minus the group's mean; tree order."""
         scores, means = self.scores[line_id], self.aggregates[dimension, member]
         found = []
@@ -200,6 +202,14 @@ class Release:
             if node.level == 3 and own and mean and None not in (own["published"], mean["published"]):
                 found.append((node, own["published"] - mean["published"]))
         return found
+
+
+def extremes(leads: Iterable[Lead], n: int) -> tuple[list[Lead], list[Lead]]:
+    """(the n furthest above zero, the n furthest below), the furthest first; equal ones by their code."""
+    found = list(leads)
+    above = sorted((each for each in found if each[1] > 0), key=lambda each: (-each[1], each[0].code))
+    below = sorted((each for each in found if each[1] < 0), key=lambda each: (each[1], each[0].code))
+    return above[:n], below[:n]
 
 
 def read_current(paths: Paths, wave: str) -> Release:

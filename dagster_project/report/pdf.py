@@ -18,7 +18,7 @@ import typst
 
 from dagster_project.errors import HotlineError, UsageError
 from dagster_project.files import replace_files
-from dagster_project.release.reading import CHANNELS, TOTAL, Node, Release, Row
+from dagster_project.release.reading import CHANNELS, TOTAL, Node, Release, Row, extremes
 from dagster_project.report import findings as findings_of
 from dagster_project.report.findings import Finding, findings
 from dagster_project.report.workbook import (
@@ -368,9 +368,10 @@ def _scorecard(release: Release, line_id: str) -> Row:
     line, scores = release.lines[line_id], release.scores[line_id]
     means = release.aggregates["tier", line["tier"]]
     nodes = list(release.tree.values())
-    compared = _compared(release, line_id)
-    below = [row for row in reversed(compared) if row["distance"] < 0][:COMPARED]
-    above = [row for row in compared if row["distance"] > 0][:COMPARED]
+    above, below = (
+        [_lead(release, line_id, node, gap) for node, gap in leads]
+        for leads in extremes(release.gaps(line_id, "tier", line["tier"]), COMPARED)
+    )
     name = str(line["city"])
     return {
         "title": f"{TITLE} {name}",
@@ -396,19 +397,10 @@ def _gap(own: Row | None, mean: Row | None) -> Decimal | None:
     return gap
 
 
-def _compared(release: Release, line_id: str) -> list[Row]:
-    """The third-level indicators with a score, the one furthest above its tier's mean first."""
-    tier = release.lines[line_id]["tier"]
-    scores, means = release.scores[line_id], release.aggregates["tier", tier]
-    rows = [
-        {
-            "label": node.label, "own": _score(scores["all", node.code]),
-            "mean": _shown(means["all", node.code]["published"]), "gap": _signed(gap), "distance": gap,
-            "code": node.code,
-        }
-        for node, gap in release.gaps(line_id, "tier", tier)
-    ]  # fmt: skip
-    return sorted(rows, key=lambda row: (-row["distance"], row["code"]))
+def _lead(release: Release, line_id: str, node: Node, gap: Decimal) -> Row:
+    mean = release.aggregates["tier", release.lines[line_id]["tier"]]["all", node.code]
+    own = _score(release.scores[line_id]["all", node.code])
+    return {"label": node.label, "own": own, "mean": _shown(mean["published"]), "gap": _signed(gap)}
 
 
 def _second_level(

@@ -21,7 +21,7 @@ from dagster_project.errors import HotlineError
 from dagster_project.paths import NAME
 from dagster_project.release.changes import KINDS, OTHERS
 from dagster_project.release.diff import Changes
-from dagster_project.release.reading import CHANNELS, TOTAL, Node, Release, Row
+from dagster_project.release.reading import CHANNELS, TOTAL, Lead, Node, Release, Row, extremes
 from dagster_project.release.tables import inert
 from dagster_project.report.findings import findings
 
@@ -35,7 +35,6 @@ N_EXTREMES = 3  # strengths and weaknesses that a line's page names
 
 
 Scores = Mapping[tuple[str, str], Row]
-Leads = tuple[tuple[str, Decimal], ...]
 
 
 @dataclass(frozen=True)
@@ -43,8 +42,8 @@ class Compared:
     """A line beside the mean of a group, or beside itself before: what lies furthest above and below, in points."""
 
     title: str
-    above: Leads
-    below: Leads
+    above: list[Lead]
+    below: list[Lead]
 
 
 @dataclass(frozen=True)
@@ -207,27 +206,12 @@ def _changed(release: Release, line_id: str) -> Compared | None:
     contributions = release.contributions.get(line_id)
     if contributions is None:
         return None
-    return _extremes(
-        f"较{release.manifest['baseline']['wave']}",
-        [(release.tree[code].label, row["contribution"]) for code, row in contributions.items()],
-    )
+    leads = [(release.tree[code], row["contribution"]) for code, row in contributions.items()]
+    return Compared(f"较{release.manifest['baseline']['wave']}", *extremes(leads, N_EXTREMES))
 
 
 def _compared(release: Release, line_id: str, dimension: str, member: str, title: str) -> Compared:
-    return _extremes(title, [(node.label, gap) for node, gap in release.gaps(line_id, dimension, member)])
-
-
-def _extremes(title: str, leads: list[tuple[str, Decimal]]) -> Compared:
-    leads = sorted(leads, key=_difference)
-    return Compared(
-        title,
-        above=tuple(each for each in reversed(leads[-N_EXTREMES:]) if each[1] > 0),
-        below=tuple(each for each in leads[:N_EXTREMES] if each[1] < 0),
-    )
-
-
-def _difference(lead: tuple[str, Decimal]) -> Decimal:
-    return lead[1]
+    return Compared(title, *extremes(release.gaps(line_id, dimension, member), N_EXTREMES))
 
 
 def _probe_tables(release: Release, line_id: str) -> list[ProbeTable]:

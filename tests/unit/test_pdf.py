@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -181,13 +182,11 @@ def test_a_long_name_leaves_the_scorecard_on_one_page(name: str, tmp_path: Path)
 def test_a_scorecard_compares_with_the_mean_of_the_tier(release: Release) -> None:
     card = pdf._scorecard(release, "110200")
     for rows, sign in ((card["strongest"], 1), (card["weakest"], -1)):
-        gaps = [row["distance"] * sign for row in rows]
+        gaps = [Decimal(row["gap"]) * sign for row in rows]
         assert gaps == sorted(gaps, reverse=True)
         assert min(gaps) > 0
-    means = release.aggregates["tier", "二线"]
-    first = card["strongest"][0]
-    own = release.scores["110200"]["all", first["code"]]["published"]
-    assert first["distance"] == own - means["all", first["code"]]["published"]
+    for row in (*card["strongest"], *card["weakest"]):
+        assert Decimal(row["gap"]) == Decimal(row["own"]) - Decimal(row["mean"])
     tiles = {tile["name"]: tile["value"] for tile in card["tiles"]}
     assert tiles["普通城市"] == "第 1 名(并列)"
     assert tiles["所在省级单位"] == "第 2 名"

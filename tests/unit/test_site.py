@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from dagster_project.errors import HotlineError
-from dagster_project.release.reading import TOTAL, Release
+from dagster_project.release.reading import TOTAL, Node, Release, extremes
 from dagster_project.report import site as site_module
 from dagster_project.report.site import write_site
 from tests.unit.small_release import HOSTILE_NAMES, write_small_release
@@ -122,6 +122,16 @@ def test_contributions_stand_beside_the_changes_and_sum_to_the_lines(release: Re
         assert len(thirds) == len(own)
     unscored = release.lines.keys() - release.contributions.keys()
     assert all("贡献" not in (site / "lines" / f"{line_id}.html").read_text(encoding="utf-8") for line_id in unscored)
+
+
+def test_the_furthest_come_first_and_equal_ones_by_their_code() -> None:
+    leads = [
+        (Node(code, code, 3, "B01"), Decimal(lead))
+        for code, lead in (("I04", 2), ("I02", 2), ("I01", 0), ("I03", -1), ("I05", 3), ("I06", -1), ("I07", -4))
+    ]
+    above, below = extremes(leads, 2)
+    assert [node.code for node, _ in above] == ["I05", "I02"]
+    assert [node.code for node, _ in below] == ["I07", "I03"]
 
 
 def test_observations_are_told_by_their_result() -> None:
