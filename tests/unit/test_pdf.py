@@ -179,14 +179,18 @@ def test_a_long_name_leaves_the_scorecard_on_one_page(name: str, tmp_path: Path)
     assert _card(release, "110100", tmp_path)[0] == 1
 
 
+def gap_of(row: dict[str, str]) -> Decimal:
+    return Decimal(row["gap"].replace(pdf.MINUS, "-"))
+
+
 def test_a_scorecard_compares_with_the_mean_of_the_tier(release: Release) -> None:
     card = pdf._scorecard(release, "110200")
     for rows, sign in ((card["strongest"], 1), (card["weakest"], -1)):
-        gaps = [Decimal(row["gap"]) * sign for row in rows]
+        gaps = [gap_of(row) * sign for row in rows]
         assert gaps == sorted(gaps, reverse=True)
         assert min(gaps) > 0
     for row in (*card["strongest"], *card["weakest"]):
-        assert Decimal(row["gap"]) == Decimal(row["own"]) - Decimal(row["mean"])
+        assert gap_of(row) == Decimal(row["own"]) - Decimal(row["mean"])
     tiles = {tile["name"]: tile["value"] for tile in card["tiles"]}
     assert tiles["普通城市"] == "第 1 名(并列)"
     assert tiles["所在省级单位"] == "第 2 名"
