@@ -116,6 +116,11 @@ def _name(text: str) -> str:
     return text
 
 
+def secret() -> str | None:
+    """What personal data is keyed with (`HOTLINE_SECRET`); there is no other source, and no default."""
+    return os.environ.get("HOTLINE_SECRET") or None
+
+
 def paths() -> Paths:
     """The installation that the environment names (`HOTLINE_RAW`, `HOTLINE_HOME`).
 

@@ -34,6 +34,8 @@ class Column:
     required_when: dict[str, str] = field(default_factory=dict)
     # foreign key into the wave's frame ("line") or its method's scenarios ("scenario")
     references: str | None = None
+    # names a person by a code: a name in its place is refused
+    is_person: bool = False
     minimum: int | None = None
     maximum: int | None = None
 
@@ -85,7 +87,7 @@ PHONE_PROBES = Table(
         Column("line_id", TEXT, "Line that was called", required=True, references="line"),
         Column("scenario_code", TEXT, "Scenario that the caller played", required=True, references="scenario"),
         Column("called_at", TIME, "Time of the call that was put through", required=True),
-        Column("coder_id", TEXT, "Coder who filled in the questionnaire", required=True),
+        Column("coder_id", TEXT, "Coder who filled in the questionnaire", is_person=True, required=True),
         Column("greeting", TEXT, "Greeting and self-introduction", GREETING),
         Column("tone", TEXT, "Tone and attitude", TONE),
         Column("closing", TEXT, "Closing words", GREETING),
@@ -101,7 +103,7 @@ PHONE_PROBES = Table(
         Column("responded_at", TIME, "Time of that response", required_when={"responded": "yes"}),
         Column("ticket_no", TEXT, "Ticket number that the line gave"),
         Column("recording_ref", TEXT, "Reference of the recording"),
-        Column("second_coder_id", TEXT, "Second coder of a double-coded probe"),
+        Column("second_coder_id", TEXT, "Second coder of a double-coded probe", is_person=True),
         _second("greeting", GREETING, "Greeting and self-introduction"),
         _second("tone", TONE, "Tone and attitude"),
         _second("closing", GREETING, "Closing words"),
@@ -173,7 +175,7 @@ WEB_PROBES = Table(
             required=True,
         ),
         Column("visited_at", TIME, "Time of the visit", required=True),
-        Column("coder_id", TEXT, "Coder who made the record", required=True),
+        Column("coder_id", TEXT, "Coder who made the record", is_person=True, required=True),
         Column("reachable", TEXT, "Platform could be reached", YES_NO + INVALID),
         Column("stable", TEXT, "Links and system were stable", ("yes", "partial", "no", *REACHED)),
         Column(

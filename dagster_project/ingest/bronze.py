@@ -21,6 +21,7 @@ from dagster_project.files import replace_files, sha256_of
 from dagster_project.ingest.faults import FileRejected, reject
 from dagster_project.ingest.fingerprint import input_fingerprint, line_inputs, surroundings_fingerprint
 from dagster_project.ingest.frozen import require_frozen
+from dagster_project.ingest.personal import require_key
 from dagster_project.ingest.profile import Profile, load_profile
 from dagster_project.ingest.read import Cells, Delivered, deliveries, read_cells
 from dagster_project.ingest.rows import Judged, Known, all_faults, bronze_rows, hold_duplicates, judge, quarantine_rows
@@ -195,6 +196,8 @@ def _read(
     Tables whose exports and corrections are those of the `former` report are taken from bronze.
     """
     profiles = _profiles(paths, wave)
+    is_keyed = any(column.is_keyed for profile in profiles.values() for column in profile.columns)
+    key = require_key() if is_keyed else None
     standing = _standing_accounts(former, delivered, ledger)
     to_read = [each for each in delivered if each.export.table not in standing]
     with ThreadPoolExecutor(READERS) as pool:
@@ -203,7 +206,7 @@ def _read(
         tables = reference_tables(paths, wave)
         cells = _all_cells(wave.id, to_read, reading, progress)
     known = known_codes(tables)
-    judged = [judge(each, profiles[file.export.profile], known) for file, each in zip(to_read, cells, strict=True)]
+    judged = [judge(each, profiles[file.export.profile], known, key) for file, each in zip(to_read, cells, strict=True)]
     quarantined = [QUARANTINE.empty_table()]
     for name, table in EXPORT_TABLES.items():
         if name in standing:

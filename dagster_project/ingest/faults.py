@@ -11,6 +11,7 @@ from enum import Enum
 from typing import NoReturn
 
 from dagster_project.errors import InputRejected
+from dagster_project.ingest.personal import masked
 
 MAX_SHOWN = 80
 
@@ -210,6 +211,12 @@ class Fault(Enum):
         "format the column as text, export it again",
     )
     ERROR_CELL = ("单元格为错误值", "请更正公式或改填数值", "an error cell", "correct the formula, or enter the value")
+    PERSONAL_DATA = (
+        "像是个人信息(电话、证件号、邮箱、IP 或姓名)",
+        "请改用代号,或在档案中为该列声明 keyed: true,或列入 drop",
+        "looks like personal data (a telephone, identity card, mail or IP number, or a name)",
+        "use a code, or let the profile key the column (keyed: true) or drop it",
+    )
     CONTROL_CHARACTER = ("含有不可见字符", "请删去该字符", "holds an invisible character", "delete the character")
 
     @property
@@ -262,7 +269,8 @@ class FileRejected(InputRejected):
 
 
 def shown(text: str) -> str:
-    """Text as a message may carry it: control and format characters escaped, at most 80 characters."""
+    """Text as a message may carry it: personal data masked, control characters escaped, at most 80 characters."""
+    text = masked(text)
     cut = text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
     return "".join(
         each.encode("unicode_escape").decode("ascii") if unicodedata.category(each)[0] in "CZ" and each != " " else each

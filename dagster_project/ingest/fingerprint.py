@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from dagster_project import schema
 from dagster_project.files import files_digest
+from dagster_project.ingest.personal import key_fingerprint
 from dagster_project.ingest.read import Delivered
 from dagster_project.ingest.wave import Wave
 from dagster_project.paths import DBT_PROJECT, Paths
@@ -40,6 +41,8 @@ def surroundings_fingerprint(paths: Paths, wave: Wave) -> str:
         "scoring": scoring_digest(),
         "libraries": [version("pyarrow"), version("python-calamine")],
     }
+    if any(b"keyed:" in profile.read_bytes() for profile in profiles):
+        parts["key"] = key_fingerprint()
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from dagster_project.ingest.declaration import Declaration, read_declaration
 from dagster_project.ingest.faults import reject
 from dagster_project.paths import Paths
-from dagster_project.schema import EXPORT_TABLES, TIME, Column, Table
+from dagster_project.schema import EXPORT_TABLES, TEXT, TIME, Column, Table
 
 # gb18030 holds all that gbk and gb2312 hold; the narrower names are refused, not guessed at.
 ENCODINGS = ("utf-8", "utf-8-sig", "gb18030")
@@ -33,11 +33,15 @@ class FileFormat:
 
 @dataclass(frozen=True)
 class ProfileColumn:
-    """One vendor column: the bronze column it fills, and the vendor's words for its codes (None: codes as such)."""
+    """One vendor column: the bronze column it fills, and the vendor's words for its codes (None: codes as such).
+
+    `is_keyed`: it holds personal data, of which only a key leaves the ingest (`personal.py`).
+    """
 
     header: str
     column: Column
     values: dict[str, str] | None
+    is_keyed: bool = False
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,7 @@ def _column(yml: Declaration, table: Table, header: Any, content: Any) -> Profil
     by_name = {column.name: column for column in table.columns}
     field = each.take("field", str)
     values = each.take("values", dict, None)
+    is_keyed = each.take("keyed", bool, False)
     each.close()
     if not isinstance(header, str) or not normal(header):
         each.fault("", "列名应为文本(加引号)", "the header must be text (put it in quotes)")
@@ -155,7 +160,12 @@ def _column(yml: Declaration, table: Table, header: Any, content: Any) -> Profil
     column = by_name[field]
     if values is not None and not column.codes:
         each.fault("values", f"{field} 没有代码表", "this column has no code list")
-    return ProfileColumn(normal(header), column, _values(each, column, values))
+    if is_keyed and (
+        column.codes or column.type != TEXT or column.references or column.name in (table.key, "probe_id")
+    ):
+        each.fault("keyed", f"{field} 不能加密钥:它是代码、数值、时间或编号",
+                   "a code, number, time or identifier cannot be keyed")  # fmt: skip
+    return ProfileColumn(normal(header), column, _values(each, column, values), bool(is_keyed))
 
 
 def _values(each: Declaration, column: Column, values: dict[Any, Any] | None) -> dict[str, str] | None:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dagster_project.ingest import personal
 from dagster_project.ingest.faults import Fault, Found, Place
 from dagster_project.ingest.profile import Profile, ProfileColumn
 from dagster_project.ingest.read import Cells
@@ -63,7 +64,7 @@ class Judged:
         header = self.by_field[name].header
         for position in positions:
             place = Place(self.cells.file, self.cells.sheet, int(self.cells.rows[position]), header)
-            value = self.cells.texts[header][position].as_py()
+            value = told_of(self.by_field[name], self.cells.texts[header][position].as_py())
             told = detail(position) if callable(detail) else detail
             self.faults.setdefault(position, []).append(Found(fault, place, value, told))
         if positions:
@@ -80,8 +81,11 @@ class Judged:
         return keep
 
 
-def judge(cells: Cells, profile: Profile, known: Known) -> Judged:
-    """Type every cell of a sheet and check every row by itself (keys: `hold_duplicates`)."""
+def judge(cells: Cells, profile: Profile, known: Known, key: bytes | None = None) -> Judged:
+    """Type every cell of a sheet and check every row by itself (keys: `hold_duplicates`).
+
+    `key`: what the profile's keyed columns are keyed with; None where it has none.
+    """
     judged = Judged(cells, profile)
     for column in profile.table.columns:
         judged.faulty[column.name] = np.zeros(len(cells.rows), dtype=bool)
@@ -95,7 +99,19 @@ def judge(cells: Cells, profile: Profile, known: Known) -> Judged:
         if column.name in judged.by_field:
             _judge_presence(judged, column)
             _judge_order(judged, column)
+    for each in profile.columns:
+        if each.is_keyed:
+            assert key is not None
+            judged.values[each.column.name] = personal.keyed(judged.values[each.column.name], key)
     return judged
+
+
+def told_of(each: ProfileColumn, text: str | None) -> str | None:
+    """What messages and quarantine may hold of a cell; None of a keyed one."""
+    if text is None or each.is_keyed:
+        return None
+    hides_name = each.column.is_person and personal.is_name(text)
+    return personal.masked_name(text) if hides_name else personal.masked(text)
 
 
 def _mask(values: pa.Array) -> np.ndarray:
@@ -150,9 +166,17 @@ def _verdict(
         return _number(word, column)
     if INVISIBLE.search(word):
         return None, Fault.CONTROL_CHARACTER, ""
-    if column.references is not None and word not in known.codes[column.references]:
-        return None, UNKNOWN[column.references], ""
+    if column.references is not None:
+        return (word, None, "") if word in known.codes[column.references] else (None, UNKNOWN[column.references], "")
+    if not each.is_keyed and _is_personal(word, each, profile, known):
+        return None, Fault.PERSONAL_DATA, ""
     return word, None, ""
+
+
+def _is_personal(word: str, each: ProfileColumn, profile: Profile, known: Known) -> bool:
+    is_identifier = each.column.name in (profile.table.key, "probe_id")
+    line_ids = known.codes["line"] if is_identifier else ()
+    return personal.found_in(word, line_ids) or (each.column.is_person and personal.is_name(word))
 
 
 def _number(word: str, column: Column) -> tuple[int | None, Fault | None, str]:
@@ -289,7 +313,7 @@ def bronze_rows(sheets: list[Judged], table: Table) -> pa.Table:
 
 
 def quarantine_rows(sheets: list[Judged], table: Table) -> pa.Table:
-    """The rows with a fault, with every reason. `raw` holds mapped columns only: no personal data."""
+    """The rows with a fault, with every reason. `raw` holds what may be told of the mapped columns (`told_of`)."""
     rows = [row for judged in sheets for row in _quarantined(judged, table)]
     return pa.Table.from_pylist(rows, QUARANTINE)
 
@@ -313,7 +337,8 @@ def _quarantined(judged: Judged, table: Table) -> list[dict[str, str | int | Non
         # the cells of a ragged row may stand under the wrong header: none of them is kept
         position = position_of.get(row)
         raw = {} if position is None else {
-            each.header: cells.texts[each.header][position].as_py() or "" for each in judged.profile.columns
+            each.header: told_of(each, cells.texts[each.header][position].as_py()) or ""
+            for each in judged.profile.columns
         }  # fmt: skip
         result.append(
             {

@@ -1,0 +1,153 @@
+"""What is recognised as personal data, what is told of it, and how it is keyed."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from dagster_project.errors import InputRejected, UsageError
+from dagster_project.ingest.faults import shown
+from dagster_project.ingest.personal import MIN_SECRET, found_in, is_name, keyed, masked, require_key
+from dagster_project.ingest.profile import load_profile
+from tests.small_wave import SmallWave
+
+SECRET = "0123456789abcdef0123456789abcdef"
+LINE_IDS = ("130100", "370100")
+# of 张三 under SECRET, by another implementation: openssl dgst -sha256 -hmac
+EXPECTED = "ad1c60b92c2e5b0d3f4a78ea6d54669d"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "13800000001", "联系13800000001", "+86 13800000001", "8613800000001", "138-0000-0001", "138 0000 0001",
+        "0531-82041234",
+        "11010519491231002X", "身份证110105194912310021。", "zhang@example.com", "192.0.2.7(本地)",
+    ],
+)  # fmt: skip
+def test_personal_data_is_recognised_and_dotted_out(text: str) -> None:
+    assert found_in(text)
+    assert not found_in(masked(text))
+    assert "•" in masked(text)
+    assert "•" in shown(f"a message that cites {text}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "P2023-130100-05", "D2023-110000-001", "12345", "0531-12345", "20230302000012345", "2023-03-02 10:01:00", "C17",
+        "热情", "3.14", "1.13.0", "20000000001", "138000000012", "k13800000001aaaaaaaaaaaaaaaaaaaaaa", "门户网站", "",
+    ],
+)  # fmt: skip
+def test_identifiers_times_and_versions_are_not(text: str) -> None:
+    assert not found_in(text)
+    assert masked(text) == text
+
+
+def test_an_identifier_may_begin_with_the_code_of_a_line() -> None:
+    """Codes of Hebei, Shanxi and Inner Mongolia begin as mobile numbers do."""
+    assert found_in("13010000001")
+    assert not found_in("13010000001", LINE_IDS)
+    assert found_in("13800000001", LINE_IDS)
+
+
+@pytest.mark.parametrize("text", ["张三", "欧阳娜娜", "阿依古丽·买买提", "Zhang San"])
+def test_a_name_is_no_code_of_a_person(text: str) -> None:
+    assert is_name(text)
+
+
+@pytest.mark.parametrize("text", ["C17", "coder", "编码员07", "k0f", "A-3"])
+def test_a_code_of_a_person_is_no_name(text: str) -> None:
+    assert not is_name(text)
+
+
+def test_a_key_depends_on_the_secret_and_on_nothing_else() -> None:
+    texts = pa.array(["张三", None, "李四", "张三"])
+    ours = keyed(texts, SECRET.encode()).to_pylist()
+    assert ours == keyed(texts, SECRET.encode()).to_pylist()
+    assert ours[0] == ours[3] != ours[2]
+    assert ours[1] is None
+    assert ours[0] == "k" + EXPECTED
+    assert ours[0] != keyed(texts, (SECRET + "x").encode()).to_pylist()[0]
+
+
+def test_the_secret_comes_from_the_environment_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    for given in (None, "", "x" * (MIN_SECRET - 1)):
+        monkeypatch.delenv("HOTLINE_SECRET", raising=False)
+        if given is not None:
+            monkeypatch.setenv("HOTLINE_SECRET", given)
+        with pytest.raises(UsageError, match="HOTLINE_SECRET") as told:
+            require_key()
+        assert not given or given not in str(told.value)
+    monkeypatch.setenv("HOTLINE_SECRET", SECRET)
+    assert require_key() == SECRET.encode()
+
+
+# --- in an ingest ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def wave(tmp_path: Path) -> SmallWave:
+    return SmallWave(tmp_path)
+
+
+def declare_keyed(wave: SmallWave, profile: str, field: str) -> None:
+    path = wave.paths.profile(profile)
+    text = path.read_text(encoding="utf-8")
+    assert f"field: {field}}}" in text
+    path.write_text(text.replace(f"field: {field}}}", f"field: {field}, keyed: true}}"), encoding="utf-8")
+
+
+def bronze(wave: SmallWave, table: str) -> pa.Table:
+    return pq.ParquetFile(wave.paths.bronze_part(table, "2023")).read()
+
+
+def test_names_and_numbers_of_persons_are_held_back(wave: SmallWave) -> None:
+    wave.phone[0]["10、编码员"] = "张三"
+    wave.phone[1]["22、工单编号"] = "13800000001"
+    wave.phone[2]["12、语气态度"] = "客气,电话13800000001"
+    wave.write()
+    report = wave.ingest()
+    assert report.fault_counts == {"E_NOT_IN_CODES": 1, "E_PERSONAL_DATA": 2}
+    told = str(bronze(wave, "quarantine").to_pylist()) + report.to_json()
+    assert "张三" not in told
+    assert "13800000001" not in told
+    assert "张•" in told
+    assert "13•••••••••" in told
+
+
+def test_a_keyed_column_takes_names_and_tells_none(wave: SmallWave, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOTLINE_SECRET", SECRET)
+    declare_keyed(wave, "survey_phone", "coder_id")
+    for row in wave.phone:
+        row["10、编码员"] = "张三"
+    wave.phone[0]["12、语气态度"] = "?"
+    wave.phone[1]["10、编码员"] = "李四\u200b"
+    wave.write()
+    report = wave.ingest()
+    assert report.fault_counts == {"E_CONTROL_CHARACTER": 1, "E_NOT_IN_CODES": 1}
+    assert set(bronze(wave, "phone_probes")["coder_id"].to_pylist()) == {"k" + EXPECTED}
+    told = str(bronze(wave, "quarantine").to_pylist()) + report.to_json()
+    assert "张三" not in told
+    assert "李四" not in told
+    # the same exports under another secret are another input
+    monkeypatch.setenv("HOTLINE_SECRET", SECRET[::-1])
+    assert not wave.ingest().is_cached
+    assert "k" + EXPECTED not in bronze(wave, "phone_probes")["coder_id"].to_pylist()
+
+
+def test_a_keyed_column_without_a_secret_is_an_error(wave: SmallWave, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOTLINE_SECRET", raising=False)
+    declare_keyed(wave, "survey_phone", "coder_id")
+    wave.write()
+    with pytest.raises(UsageError, match="HOTLINE_SECRET"):
+        wave.ingest()
+    assert not wave.paths.home.exists()
+
+
+@pytest.mark.parametrize("field", ["attempt_id", "probe_id", "line_id", "dialled_at", "ivr_layers"])
+def test_what_rows_are_found_by_is_not_keyed(wave: SmallWave, field: str) -> None:
+    declare_keyed(wave, "dialler", field)
+    with pytest.raises(InputRejected, match="keyed"):
+        load_profile(wave.paths, "dialler")
