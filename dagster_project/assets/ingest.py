@@ -92,6 +92,7 @@ def _results(report: IngestReport) -> Iterator[dg.MaterializeResult]:
                 "rows in bronze": sum(file.n_bronze for file in files),
                 "rows quarantined": sum(file.n_quarantined for file in files),
                 "rows blank": sum(file.n_blank for file in files),
+                "values corrected": sum(each["table"] == name for each in report.corrections),
                 "identity": dg.MetadataValue.text("read = bronze + quarantined + blank: holds"),
                 "files": dg.MetadataValue.json([{"file": file.file, "sha256": file.sha256} for file in files]),
                 "unchanged since the last run": report.is_cached,

@@ -57,8 +57,8 @@ def simulate_wave(
     The published figures are only promised at the wave's own size (`n_lines` the frame's,
     `n_probes` as planned). `out`: a complete raw folder is written there, with a frame and a
     plan of the size asked for; without it the exports go beside the wave's declaration.
-    Raises UsageError where the wave is not synthetic, where exports would be overwritten, and
-    where more lines are asked for than the frame has without `out`.
+    Raises UsageError where the wave is not synthetic, where exports would be overwritten or are frozen,
+    and where more lines are asked for than the frame has without `out`.
     """
     used_seed = _simulation(wave).seed if seed is None else seed
     frame = pd.read_csv(paths.frame(wave.frame), dtype=str, keep_default_na=False)
@@ -72,6 +72,8 @@ def simulate_wave(
         raise UsageError(
             f"{wave.id}: 导出已存在({names}),重新生成请加 --overwrite / exports are there ({names}); use --overwrite"
         )
+    if not out and paths.checksums(wave.id).exists():
+        raise UsageError(f"{wave.id}: 导出已冻结,不可重新生成 / the exports are frozen; none are made anew")
     progress(f"{wave.id}: {size} 条热线,每条 {probes} 次电话监测 / {size} lines, {probes} phone probes each")
     frame = sized_frame(frame, size)
     tables = simulate_tables(paths, wave, frame, used_seed, probes)

@@ -700,6 +700,17 @@ def test_damaged_checksums_are_refused(frozen: SmallWave, text: str) -> None:
         frozen.ingest()
 
 
+def test_a_frozen_wave_is_not_simulated_anew(frozen: SmallWave) -> None:
+    from dagster_project.simulate import simulate_wave
+
+    frozen.declared["simulation"] = {"seed": 1, "calibrate_to": "2023"}
+    frozen.declare()
+    before = raw_hashes(frozen)
+    with pytest.raises(UsageError, match="frozen"):
+        simulate_wave(frozen.paths, load_wave(frozen.paths, WAVE), overwrite=True)
+    assert raw_hashes(frozen) == before
+
+
 def test_a_wave_without_exports_is_not_frozen(wave: SmallWave) -> None:
     for path in (*wave.folder.glob("*.csv"), *wave.folder.glob("*.xlsx")):
         path.unlink()
