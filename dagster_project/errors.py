@@ -39,3 +39,10 @@ class NotReconciled(HotlineError):
     """Two accounts of the same thing differ: rows, hashes or digits."""
 
     exit_code = 6
+
+
+def explained(error: BaseException | None) -> HotlineError | None:
+    """The failure that we can explain among what caused `error`; Dagster wraps what a step raises."""
+    while error is not None and not isinstance(error, HotlineError):
+        error = getattr(error, "user_exception", None) or error.__cause__
+    return error

@@ -6,6 +6,8 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from dagster_project import runlog
+from dagster_project.errors import explained
 from dagster_project.ingest.wave import input_state, load_wave
 from dagster_project.launch import waves_in_order
 from dagster_project.partitions import waves
@@ -13,9 +15,21 @@ from dagster_project.paths import paths
 
 EVERYTHING = dg.AssetSelection.all()
 
+
+@dg.failure_hook
+def log_failure(context: dg.HookContext) -> None:
+    """What stopped a run stands in the log, without its words: they may quote what was delivered."""
+    run = context.instance.get_run_by_id(context.run_id)
+    wave = run.tags.get("dagster/partition") if run else None
+    cause = explained(context.op_exception)
+    error, exit_code = (type(cause).__name__, cause.exit_code) if cause else (type(context.op_exception).__name__, 1)
+    runlog.record(paths(), runlog.FAILED, wave=wave, step=context.op.name, error=error, exit_code=exit_code)
+
+
 annual_wave = dg.define_asset_job(
     "annual_wave",
     selection=EVERYTHING,
+    hooks={log_failure},
     description="年度监测:从原始导出到发布 / the annual wave, from raw exports to the release.",
 )
 
@@ -23,6 +37,7 @@ adhoc_wave = dg.define_asset_job(
     "adhoc_wave",
     selection=EVERYTHING,
     config={"ops": {"scores": {"config": {"lines": []}}}},
+    hooks={log_failure},
     description=(
         "专项监测,或更正后重算个别热线:在 ops.scores.config.lines 填热线编码,留空为全部 / an ad-hoc wave, or some "
         "lines again after a correction: put their codes into ops.scores.config.lines; empty means all."

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dagster_project import runlog
-from dagster_project.errors import HotlineError, UsageError
+from dagster_project.errors import UsageError, explained
 from dagster_project.ingest.wave import export_files, list_waves, load_wave
 from dagster_project.lock import run_lock
 from dagster_project.paths import Paths
@@ -93,7 +92,7 @@ def run_wave(paths: Paths, wave_id: str, request: Request) -> RunOutcome:
             job = defs.resolve_job_def(f"{wave.kind}_wave")
             wanted = [key for key in job.asset_layer.selected_asset_keys if key.to_user_string() != "report"]
             logging.getLogger("hotline").info("%s:开始 / started", wave_id)
-            with _logged_failures(paths, wave_id), _our_failures():
+            with _our_failures():
                 result = job.execute_in_process(
                     instance=instance,
                     partition_key=wave_id,
@@ -176,24 +175,12 @@ def write_dagster_yaml(paths: Paths) -> None:
 
 
 @contextmanager
-def _logged_failures(paths: Paths, wave_id: str) -> Iterator[None]:
-    """What a run was stopped by stands in the log, without the words: they may quote what was delivered."""
-    try:
-        yield
-    except HotlineError as error:
-        runlog.record(paths, runlog.FAILED, wave=wave_id, error=type(error).__name__, exit_code=error.exit_code)
-        raise
-
-
-@contextmanager
 def _our_failures() -> Iterator[None]:
     """Dagster wraps what a step raises; the failure that we can explain is what the caller gets."""
     try:
         yield
     except Exception as error:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, HotlineError):
-            cause = getattr(cause, "user_exception", None) or cause.__cause__
+        cause = explained(error)
         if cause is None:
             raise
         raise cause from error

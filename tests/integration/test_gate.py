@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dagster_project import chain
 from dagster_project.paths import PROJECT
 from tests.conftest import Installation
 
@@ -72,6 +73,11 @@ def test_implausible_scores_stop_the_run(copy: Installation) -> None:
     assert result.json["error"] == "GateFailed"
     assert red_checks(copy) == {"national_mean_within_bound"}
     assert copy.current("2023") == before
+    *_, last = chain.read(copy.paths.log)
+    logged = {name: last[name] for name in ("event", "wave", "step", "error", "exit_code")}
+    assert logged == {
+        "event": "failed", "wave": "2023", "step": "publishable_gate", "error": "GateFailed", "exit_code": 4,
+    }  # fmt: skip
 
 
 def test_a_false_sentence_publishes_nothing(copy: Installation) -> None:
