@@ -14,6 +14,8 @@ from dagster_project.errors import InputRejected
 from dagster_project.ingest.personal import masked
 
 MAX_SHOWN = 80
+# A file with more is not what its profile says, and telling each would take minutes and gigabytes.
+MAX_FAULTS = 100_000
 
 
 class Fault(Enum):
@@ -43,6 +45,12 @@ class Fault(Enum):
         "请放入文件本身",
         "not a regular file (a link, folder or device)",
         "put the file itself there",
+    )
+    FILE_NAME = (
+        "文件名含有不可见或无法解码的字符",
+        "请改名",
+        "its name holds invisible or undecodable characters",
+        "rename it",
     )
     TOO_LARGE = ("文件过大:{}", "请拆成多个文件", "the file is too large: {}", "split it into several files")
     # the file as a whole
@@ -87,6 +95,12 @@ class Fault(Enum):
         "请用 Excel 打开检查后重新另存",
         "the reader could not read the file: {}",
         "open it in Excel, check it, save it anew",
+    )
+    SHEET_TOO_LARGE = (
+        "工作表占用的区域或内容过大:{}",
+        "请删去数据以外的行与列(Ctrl+End 可见末格)后重新保存,或拆成多个文件",
+        "the sheet spans or holds too much: {}",
+        "delete rows and columns beyond the data (Ctrl+End shows the last cell) and save it anew, or split it",
     )
     NO_SHEET = (
         "没有所需的工作表;现有:{}",
@@ -136,6 +150,18 @@ class Fault(Enum):
         "请删去或改名重复的列",
         "this column appears more than once",
         "remove or rename the duplicate",
+    )
+    CELL_TOO_LONG = (
+        "单元格超过 32767 字,或一字叠加 30 个以上符号",
+        "请更正该单元格",
+        "a cell of more than 32,767 characters, or of more than 30 marks on one letter",
+        "correct the cell",
+    )
+    TOO_MANY_FAULTS = (
+        "错误过多({}),整个文件不予采信,以下只列出前几处",
+        "请核对导出格式与档案后重新导出",
+        "too many faults ({}): the whole file is refused, and only the first are told",
+        "compare the export with its profile, export it again",
     )
     # one row
     RAGGED_ROW = (
@@ -211,6 +237,12 @@ class Fault(Enum):
         "format the column as text, export it again",
     )
     ERROR_CELL = ("单元格为错误值", "请更正公式或改填数值", "an error cell", "correct the formula, or enter the value")
+    FORMULA_WITHOUT_VALUE = (
+        "公式没有保存计算结果",
+        "请用 Excel 打开、计算后保存,或改填数值",
+        "a formula without a stored value",
+        "open the file in Excel, let it calculate, save it; or enter the value",
+    )
     PERSONAL_DATA = (
         "像是个人信息(电话、证件号、邮箱、IP 或姓名)",
         "请改用代号,或在档案中为该列声明 keyed: true,或列入 drop",

@@ -8,9 +8,12 @@ import codecs
 import csv
 import hashlib
 import io
+import itertools
 import os
 import stat
-from collections.abc import Sequence
+import unicodedata
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,14 +21,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dagster_project.ingest.faults import Fault, FileRejected, Found, Place, shown
+from dagster_project.ingest.faults import MAX_FAULTS, Fault, FileRejected, Found, Place, shown
 from dagster_project.ingest.profile import FileFormat, Profile, normal
 from dagster_project.ingest.wave import Export, Wave
-from dagster_project.ingest.workbook import read_workbook
+from dagster_project.ingest.workbook import column_letters, read_workbook
 from dagster_project.paths import Paths
 
-MAX_BYTES = {".xlsx": 50 << 20, ".csv": 200 << 20}
+# What can be read within 30 s and 2 GB whatever the file holds; an annual wave's files have less than 1 MB.
+MAX_BYTES = {".xlsx": 50 << 20, ".csv": 32 << 20}
 DATA_SUFFIXES = {".csv", ".tsv", ".txt", ".xls", ".xlsx", ".xlsm", ".xlsb", ".ods", ".zip"}
+# Excel's own limit for a cell; and what Unicode allows on one letter (UAX 15, stream-safe), because
+# putting marks in order takes the square of their number.
+MAX_CHARACTERS = 32_767
+MANY_MARKS = r"\p{M}{31}"
+BATCH_CELLS = 1_000_000
+MAX_TOLD = 20
 FOREIGN_BOMS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -96,7 +106,10 @@ def _claimed_wrongly(folder: Path, named: list[tuple[Export, list[Path]]]) -> li
             found.append(Found(Fault.FILE_IN_TWO_EXPORTS, Place(path.name), detail=", ".join(claims)))
         # ~$x.xlsx is what Excel leaves beside a workbook that is open
         is_data = path.suffix.lower() in DATA_SUFFIXES and not path.name.startswith((".", "~$"))
-        if not claims and is_data:
+        # control, format and undecodable characters: neither Parquet nor a terminal can carry such a name
+        if (claims or is_data) and any(unicodedata.category(each)[0] == "C" for each in path.name):
+            found.append(Found(Fault.FILE_NAME, Place(path.name)))
+        elif not claims and is_data:
             found.append(Found(Fault.FILE_UNCLAIMED, Place(path.name)))
     return found
 
@@ -125,33 +138,38 @@ def _deliver(export: Export, path: Path) -> Delivered:
 
 def read_cells(delivered: Delivered, profile: Profile) -> Cells:
     """Cells of one file by its profile. Raises FileRejected with every fault of the file as a whole."""
-    ragged: dict[int, int] = {}
-    sheet, kinds = None, None
-    if profile.file.type == "xlsx":
-        sheet, header, columns, kinds, n_rows = _xlsx(delivered, profile.file)
-        rows, n_blank = np.arange(n_rows), 0
-    else:
-        header, columns, rows, ragged, n_blank = _csv(delivered, profile.file)
-    texts = [_normal(column) for column in columns]
-    keep = _not_blank(texts, len(rows))
-    n_blank += int((~keep).sum())
-    _check_header(header, texts, profile, delivered.name, sheet)
-    if not keep.any() and not ragged:
-        raise FileRejected([Found(Fault.NO_ROWS, Place(delivered.name, sheet))])
+    sheet = _xlsx(delivered, profile) if profile.file.type == "xlsx" else _csv(delivered, profile)
+    _require_tellable(sheet, delivered.name, profile.file.header_row)
+    texts = {name: _normal(column) for name, column in sheet.texts.items()}
+    keep = _not_blank(texts.values(), len(sheet.rows))
+    if not keep.any() and not sheet.ragged:
+        raise FileRejected([Found(Fault.NO_ROWS, Place(delivered.name, sheet.name))])
     mask = pa.array(keep)
     # the header row itself, and Excel's counting from 1
     first = profile.file.header_row + 1
-    positions = {name: number for number, name in enumerate(header) if name}
     return Cells(
         file=delivered.name,
-        sheet=sheet,
-        texts={name: texts[number].filter(mask) for name, number in positions.items()},
-        kinds={name: kinds[number][keep] if kinds else None for name, number in positions.items()},
-        rows=rows[keep] + first,
-        ragged={row + first: n_cells for row, n_cells in ragged.items()},
-        n_cells=len(header),
-        n_blank=n_blank,
+        sheet=sheet.name,
+        texts={name: column.filter(mask) for name, column in texts.items()},
+        kinds={name: None if kinds is None else kinds[keep] for name, kinds in sheet.kinds.items()},
+        rows=sheet.rows[keep] + first,
+        ragged={row + first: n_cells for row, n_cells in sheet.ragged.items()},
+        n_cells=sheet.n_cells,
+        n_blank=sheet.n_blank + int((~keep).sum()),
     )
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """The columns that have a header, as they stand in the file. `rows`, `ragged`: positions below the header."""
+
+    name: str | None
+    n_cells: int
+    texts: dict[str, pa.Array]
+    kinds: dict[str, np.ndarray | None]
+    rows: np.ndarray
+    ragged: dict[int, int]
+    n_blank: int
 
 
 def _normal(column: pa.Array) -> pa.Array:
@@ -162,67 +180,157 @@ def _normal(column: pa.Array) -> pa.Array:
     return words.take(distinct.indices)
 
 
-def _not_blank(texts: list[pa.Array], n_rows: int) -> np.ndarray:
+def _not_blank(texts: Iterable[pa.Array], n_rows: int) -> np.ndarray:
     filled = np.zeros(n_rows, dtype=bool)
     for column in texts:
         filled |= column.is_valid().to_numpy(zero_copy_only=False)
     return filled
 
 
-def _check_header(header: list[str], texts: list[pa.Array], profile: Profile, file: str, sheet: str | None) -> None:
+def _require_tellable(sheet: _Sheet, file: str, header_row: int) -> None:
+    """Refuse cells that nobody typed and that cannot be put into normal form within seconds."""
+    found = []
+    for name, column in sheet.texts.items():
+        distinct = column.dictionary_encode()
+        words = distinct.dictionary
+        is_wrong = pc.or_(
+            pc.greater(pc.utf8_length(words), MAX_CHARACTERS), pc.match_substring_regex(words, pattern=MANY_MARKS)
+        )
+        if pc.any(is_wrong).as_py():
+            wrong = np.flatnonzero(is_wrong.take(distinct.indices).to_numpy(zero_copy_only=False))
+            found += [
+                Found(Fault.CELL_TOO_LONG, Place(file, sheet.name, int(sheet.rows[each]) + header_row + 1, name))
+                for each in wrong[: MAX_TOLD + 1]
+            ]
+    _raise_first(found, file, sheet.name)
+
+
+def _header(names: Sequence[str], profile: Profile, file: str, sheet: str | None) -> list[str]:
+    """The header in normal form, "" where a column has none. Raises FileRejected where it is not the profile's."""
     row = profile.file.header_row
-    known = [column.header for column in profile.columns] + list(profile.drop)
-    found = [Found(Fault.HEADER_MISSING, Place(file, sheet, row, name)) for name in known if name not in header]
-    for number, name in enumerate(header):
-        # a column without a header and without content is what a trailing delimiter leaves
-        if name not in known and (name or texts[number].null_count < len(texts[number])):
+    cells = pa.array(names, pa.string())
+    is_endless = pc.match_substring_regex(cells, pattern=MANY_MARKS).to_pylist()
+    header = [name if endless else normal(name) for name, endless in zip(names, is_endless, strict=True)]
+    known = dict.fromkeys([*(column.header for column in profile.columns), *profile.drop])
+    present = set(header)
+    found = [Found(Fault.HEADER_MISSING, Place(file, sheet, row, name)) for name in known if name not in present]
+    seen = set()
+    for name in header:
+        if name and name not in known:
             found.append(Found(Fault.HEADER_UNKNOWN, Place(file, sheet, row, name)))
-        if name and header.index(name) < number:
+        if name and name in seen:
             found.append(Found(Fault.HEADER_TWICE, Place(file, sheet, row, name)))
+        seen.add(name)
+    _raise_first(found, file, sheet)
+    return header
+
+
+def _raise_first(found: list[Found], file: str, sheet: str | None) -> None:
+    """Raise FileRejected where anything was found; where it is very much, with the first of it."""
+    if len(found) > MAX_TOLD:
+        found = [Found(Fault.TOO_MANY_FAULTS, Place(file, sheet), detail=f"{len(found)}"), *found[:MAX_TOLD]]
     if found:
         raise FileRejected(found)
 
 
-def _xlsx(delivered: Delivered, file: FileFormat) -> tuple[str, list[str], list[pa.Array], list[np.ndarray], int]:
-    """(sheet, header, one text array per column, their kinds, number of rows below the header)."""
+def _without_header(file: str, sheet: str | None, row: int, number: int) -> FileRejected:
+    """A column without a header is what a trailing delimiter leaves, unless it has content."""
+    return FileRejected([Found(Fault.HEADER_UNKNOWN, Place(file, sheet, row, column_letters(number)))])
+
+
+def _xlsx(delivered: Delivered, profile: Profile) -> _Sheet:
+    file = profile.file
     result = read_workbook(delivered.content, delivered.name, file.sheet, file.header_row)
     columns = result["columns"]
     if not columns or len(columns[0]["text"]) < 2:
         raise FileRejected([Found(Fault.NO_ROWS, Place(delivered.name, result["sheet"]))])
-    header = [normal(column["text"][0]) for column in columns]
-    texts = [pa.array(column["text"][1:], pa.string()) for column in columns]
-    kinds = [np.frombuffer(column["kinds"][1:].encode("ascii"), dtype="S1") for column in columns]
-    return result["sheet"], header, texts, kinds, len(texts[0])
+    n_rows = len(columns[0]["text"]) - 1
+    header = _header([column["text"][0] for column in columns], profile, delivered.name, result["sheet"])
+    texts: dict[str, pa.Array] = {}
+    kinds: dict[str, np.ndarray | None] = {}
+    for number, (name, column) in enumerate(zip(header, columns, strict=True)):
+        if name:
+            texts[name] = pa.array(column["text"][1:], pa.string())
+            kinds[name] = np.frombuffer(column["kinds"][1:].encode("ascii"), dtype="S1")
+        else:
+            filled = [row for row, text in enumerate(column["text"][1:], file.header_row + 1) if text.strip()]
+            if filled:
+                raise _without_header(delivered.name, result["sheet"], filled[0], number)
+    return _Sheet(result["sheet"], len(header), texts, kinds, np.arange(n_rows), {}, 0)
 
 
-def _csv(delivered: Delivered, file: FileFormat) -> tuple[list[str], list[pa.Array], np.ndarray, dict[int, int], int]:
-    """(header, one text array per column, row positions below the header, ragged rows, number of blank rows)."""
-    text = _decode(delivered, file.encoding)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=file.delimiter, quotechar=file.quote, strict=True)
-    try:
-        records = list(reader)
-    except csv.Error as error:
-        detail = f"{shown(str(error))} (line {reader.line_num})"
-        raise FileRejected([Found(Fault.BAD_CSV, Place(delivered.name), detail=detail)]) from None
-    if len(records) <= file.header_row:
-        raise FileRejected([Found(Fault.NO_ROWS, Place(delivered.name))])
-    header = [normal(name) for name in records[file.header_row - 1]]
-    whole: list[Sequence[str]] = []
-    rows, ragged, n_blank = [], {}, 0
-    for position, record in enumerate(records[file.header_row :]):
+def _csv(delivered: Delivered, profile: Profile) -> _Sheet:
+    file, place = profile.file, Place(delivered.name)
+    records = _records(delivered, file)
+    above = list(itertools.islice(records, file.header_row))
+    if len(above) < file.header_row:
+        raise FileRejected([Found(Fault.NO_ROWS, place)])
+    header = _header(above[-1], profile, delivered.name, None)
+    named = [number for number, name in enumerate(header) if name]
+    unnamed = [number for number, name in enumerate(header) if not name]
+    batches = _Batches(len(named))
+    rows, ragged, n_blank = array("q"), {}, 0
+    for position, record in enumerate(records):
         if len(record) == len(header):
-            whole.append(record)
+            if unnamed:
+                filled = [number for number in unnamed if record[number].strip()]
+                if filled:
+                    raise _without_header(delivered.name, None, position + file.header_row + 1, filled[0])
+                record = [record[number] for number in named]
+            batches.add(record)
             rows.append(position)
-        elif any(cell.strip() for cell in record):
+        elif record and any(cell.strip() for cell in record):
             ragged[position] = len(record)
+            if len(ragged) > MAX_FAULTS:
+                raise FileRejected([Found(Fault.TOO_MANY_FAULTS, place, detail=f"> {MAX_FAULTS} × E_RAGGED_ROW")])
         else:
             n_blank += 1
-    columns = list(zip(*whole, strict=True)) if whole else [() for _ in header]
-    return header, [pa.array(column, pa.string()) for column in columns], np.array(rows, np.int64), ragged, n_blank
+    texts = dict(zip([header[number] for number in named], batches.columns(), strict=True))
+    return _Sheet(None, len(header), texts, dict.fromkeys(texts), np.array(rows, np.int64), ragged, n_blank)
 
 
-def _decode(delivered: Delivered, encoding: str) -> str:
-    """The text of a CSV in exactly the encoding that its profile declares; anything else is refused."""
+class _Batches:
+    """Records to columns, some at a time: cells as Python's strings take ten times their place in Arrow."""
+
+    def __init__(self, n_columns: int):
+        self.n_columns = n_columns
+        self.n_rows = max(1, BATCH_CELLS // max(1, n_columns))
+        self.records: list[Sequence[str]] = []
+        self.parts: list[list[pa.Array]] = [[] for _ in range(n_columns)]
+
+    def add(self, record: Sequence[str]) -> None:
+        self.records.append(record)
+        if len(self.records) == self.n_rows:
+            self._pack()
+
+    def columns(self) -> list[pa.Array]:
+        self._pack()
+        return [pa.concat_arrays(parts) for parts in self.parts]
+
+    def _pack(self) -> None:
+        cells = zip(*self.records, strict=True) if self.records else [()] * self.n_columns
+        for parts, column in zip(self.parts, cells, strict=True):
+            parts.append(pa.array(column, pa.string()))
+        self.records = []
+
+
+def _records(delivered: Delivered, file: FileFormat) -> Iterator[list[str]]:
+    """The records of a CSV in the declared encoding. Raises FileRejected where it breaks off."""
+    _require_encoding(delivered, file.encoding)
+    lines = io.TextIOWrapper(io.BytesIO(delivered.content), file.encoding, newline="")
+    reader = csv.reader(lines, delimiter=file.delimiter, quotechar=file.quote, strict=True)
+    start = 1
+    try:
+        for record in reader:
+            start = reader.line_num + 1
+            yield record
+    except csv.Error as error:
+        detail = f"{shown(str(error))} (line {start}–{reader.line_num})"
+        raise FileRejected([Found(Fault.BAD_CSV, Place(delivered.name), detail=detail)]) from None
+
+
+def _require_encoding(delivered: Delivered, encoding: str) -> None:
+    """Refuse a CSV that is not in exactly the encoding that its profile declares."""
     content, place = delivered.content, Place(delivered.name)
     has_bom = content.startswith(codecs.BOM_UTF8)
     if content.startswith(FOREIGN_BOMS) or (has_bom and encoding != "utf-8-sig"):
@@ -234,7 +342,7 @@ def _decode(delivered: Delivered, encoding: str) -> str:
     if encoding == "gb18030" and not content.isascii() and _decodes(content, "utf-8"):
         raise FileRejected([Found(Fault.BAD_ENCODING, place, detail="gb18030 ≠ utf-8")])
     try:
-        return content.decode(encoding)
+        content.decode(encoding)
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         other = " (gb18030?)" if encoding != "gb18030" and _decodes(content, "gb18030") else ""

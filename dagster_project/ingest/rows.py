@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dagster_project.ingest import personal
-from dagster_project.ingest.faults import Fault, Found, Place
+from dagster_project.ingest.faults import MAX_FAULTS, Fault, FileRejected, Found, Place
 from dagster_project.ingest.profile import Profile, ProfileColumn
 from dagster_project.ingest.read import Cells
 from dagster_project.schema import INT, QUARANTINE, TEXT, TIME, Column, Table
@@ -28,13 +28,16 @@ TIME_ORDER = {"responded_at": "called_at", "replied_at": "submitted_at"}
 # kinds of workbook cells that a column cannot take (letters of workbook_child.py)
 TEXT_KINDS = {
     b"f": Fault.DIGITS_LOST, b"l": Fault.DIGITS_LOST, b"z": Fault.ZEROS_LOST, b"d": Fault.DATE_IN_TEXT,
-    b"t": Fault.DATE_IN_TEXT, b"x": Fault.ERROR_CELL,
+    b"t": Fault.DATE_IN_TEXT, b"x": Fault.ERROR_CELL, b"q": Fault.FORMULA_WITHOUT_VALUE,
 }  # fmt: skip
-NUMBER_KINDS = {b"d": Fault.BAD_NUMBER, b"t": Fault.BAD_NUMBER, b"x": Fault.ERROR_CELL}
+NUMBER_KINDS = {
+    b"d": Fault.BAD_NUMBER, b"t": Fault.BAD_NUMBER, b"x": Fault.ERROR_CELL, b"q": Fault.FORMULA_WITHOUT_VALUE,
+}  # fmt: skip
 TIME_KINDS = {
     b"n": Fault.SERIAL_TIME, b"f": Fault.SERIAL_TIME, b"l": Fault.SERIAL_TIME, b"z": Fault.SERIAL_TIME,
-    b"x": Fault.ERROR_CELL,
+    b"x": Fault.ERROR_CELL, b"q": Fault.FORMULA_WITHOUT_VALUE,
 }  # fmt: skip
+N_TOLD = 10
 Detail = str | tuple[str, str]
 
 
@@ -57,16 +60,26 @@ class Judged:
         self.values: dict[str, pa.Array] = {}
         self.faulty: dict[str, np.ndarray] = {}
         self.faults: dict[int, list[Found]] = {}
+        self.n_faults = 0
 
     def hold(self, name: str, where: np.ndarray, fault: Fault, detail: Detail | Callable[[int], Detail] = "") -> None:
-        """Record a fault of column `name` in the rows that the mask `where` marks."""
+        """Record a fault of column `name` in the rows that the mask `where` marks.
+
+        Raises FileRejected where the file has more than MAX_FAULTS.
+        """
         positions = np.flatnonzero(where).tolist()
         header = self.by_field[name].header
-        for position in positions:
+        self.n_faults += len(positions)
+        is_too_much = self.n_faults > MAX_FAULTS
+        for position in positions[:N_TOLD] if is_too_much else positions:
             place = Place(self.cells.file, self.cells.sheet, int(self.cells.rows[position]), header)
             value = told_of(self.by_field[name], self.cells.texts[header][position].as_py())
             told = detail(position) if callable(detail) else detail
             self.faults.setdefault(position, []).append(Found(fault, place, value, told))
+        if is_too_much:
+            first = [found for position in sorted(self.faults)[:N_TOLD] for found in self.faults[position]]
+            too_much = Found(Fault.TOO_MANY_FAULTS, Place(self.cells.file, self.cells.sheet), detail=f"> {MAX_FAULTS}")
+            raise FileRejected([too_much, *first])
         if positions:
             self.faulty[name] = self.faulty[name] | where
 

@@ -9,7 +9,7 @@ Output, JSON: {"sheets": [...]} and, where the sheet was found, "columns": [{"te
 counted from 0. A cell's kind is one letter:
 e empty, s text, n whole number of at most 15 digits, f fraction, l longer number, z number shown
 with leading zeros, b boolean, d date (ISO text, to the second), t time of day or duration,
-x error value. A failure of the library is {"error": text}.
+x error value, q formula without a stored value (its text is the formula). A failure of the library is {"error": text}.
 """
 
 import datetime
@@ -49,13 +49,18 @@ def read(content: bytes, sheet_name: str | None, header_row: int, has_special_ce
     if chosen not in names:
         return {"sheets": names}
     sheet = workbook.get_sheet_by_name(chosen)
-    rows = sheet.to_python(skip_empty_area=False)[header_row - 1 :]
+    rows = sheet.to_python(skip_empty_area=False)
+    require_distinct(content, chosen, sum(len(cells) - cells.count("") for cells in rows))
+    rows = rows[header_row - 1 :]
     special = special_cells(content, chosen) if has_special_cells else {}
     columns = [as_text(cells) for cells in zip(*rows, strict=True)]
     for (row, column), (kind, text) in special.items():
         below = row - header_row + 1
         if 0 <= below < len(rows) and column < len(columns):
             put(columns[column], below, kind, text)
+        elif kind == "q" and below >= 0:
+            # beyond the last value: the reader would not see that there is a row
+            return {"error": f"a formula without a stored value: row {row + 1}, column {column + 1}"}
     merged = [[*start, *end] for start, end in sheet.merged_cell_ranges or []]
     return {"sheets": names, "sheet": chosen, "columns": columns, "merged": merged}
 
@@ -79,7 +84,7 @@ def cell_text(cell: object) -> tuple[str, str]:
         return (str(int(cell)), "n") if cell == int(cell) else (repr(cell), "f")
     if isinstance(cell, datetime.datetime):
         # Excel keeps times as fractions of a day: what it shows as a second may lie a millisecond off
-        whole = cell + datetime.timedelta(microseconds=500_000)
+        whole = cell + datetime.timedelta(microseconds=500_000) if cell.year < 9999 else cell
         return whole.strftime("%Y-%m-%d %H:%M:%S").zfill(19), "d"
     if isinstance(cell, datetime.date):
         return f"{cell.isoformat()} 00:00:00", "d"
@@ -92,19 +97,40 @@ def put(column: dict, row: int, kind: str, text: str | None) -> None:
     column["kinds"] = column["kinds"][:row] + kind + column["kinds"][row + 1 :]
 
 
+def require_distinct(content: bytes, sheet_name: str, n_filled: int) -> None:
+    """Raise ValueError where two cells of a sheet have one place: the library keeps the last without a word.
+
+    Looks closely only where the sheet's XML has more values than the library gave.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as package:
+        part = package.read(sheet_part(package, sheet_name))
+    n_values = part.count(b"/v>") + part.count(b":v>") // 2 + part.count(b"/is>") + part.count(b":is>") // 2
+    if n_values <= n_filled:
+        return
+    seen = set()
+    for match in re.finditer(rb"<(?:\w+:)?c\s[^>]*?\br\s*=\s*[\"']([A-Za-z]+[0-9]+)[\"']", part):
+        if match[1] in seen:
+            raise ValueError(f"two cells are {match[1].decode()}")
+        seen.add(match[1])
+
+
 def special_cells(content: bytes, sheet_name: str) -> dict:
-    """(row, column) from 0 -> (kind, text): error values, and numbers in a format of leading zeros."""
+    """(row, column) from 0 -> (kind, text): error values, formulas without a value, numbers padded with zeros."""
     with zipfile.ZipFile(io.BytesIO(content)) as package:
         part = package.read(sheet_part(package, sheet_name))
         padded = padded_styles(package)
     found = {}
     for match in re.finditer(rb"<(?:\w+:)?c\s([^>]*?)(?:/>|>(.*?)</(?:\w+:)?c>)", part, re.DOTALL):
         attributes = dict(re.findall(rb"(\w+)\s*=\s*[\"']([^\"']*)[\"']", match[1]))
-        value = re.search(rb"<(?:\w+:)?v>([^<]*)<", match[2] or b"")
+        body = match[2] or b""
+        value = re.search(rb"<(?:\w+:)?v(?:\s[^>]*)?>([^<]*)<", body)
+        formula = re.search(rb"<(?:\w+:)?f(?:\s[^>]*)?(?:/>|>([^<]*))", body)
         place = position(attributes.get(b"r", b""))
         kind = attributes.get(b"t", b"n")
         if kind == b"e":
             found[place] = ("x", value[1].decode("utf-8") if value else "#ERROR")
+        elif formula and (not value or (not value[1] and kind != b"str")):
+            found[place] = ("q", "=" + (formula[1] or b"").decode("utf-8"))
         elif kind == b"n" and value and attributes.get(b"s") in padded:
             found[place] = ("z", None)
     return found
