@@ -128,12 +128,14 @@ def read_declaration(path: Path, shown_as: str) -> Declaration:
 
 
 def _unreadable(path: Path) -> str | None:
-    """What keeps a file from being loaded at all: libyaml crashes on brackets without end."""
+    """What keeps a file from being loaded at all: libyaml crashes on brackets without end, aliases multiply."""
     if path.stat().st_size > MAX_BYTES:
         return f"文件超过 {MAX_BYTES} 字节 / more than {MAX_BYTES} bytes"
     depth = 0
     try:
         for event in yaml.parse(path.read_bytes(), _SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                return "不可使用别名(*) / aliases (*) are not allowed"
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH:
                 return f"嵌套超过 {MAX_DEPTH} 层 / nested more than {MAX_DEPTH} deep"
