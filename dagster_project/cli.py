@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import typer
 
 from dagster_project.corrections.commands import correct
-from dagster_project.errors import HotlineError
+from dagster_project.errors import HotlineError, UsageError
 from dagster_project.names import require_line_id, require_wave_id
 from dagster_project.paths import paths
 from dagster_project.release.commands import diff, publish, releases, rollback, verify
@@ -272,12 +272,31 @@ def simulate(
 
 
 @app.command()
-def ui(port: Annotated[int, typer.Option(min=1024, max=65535, help="端口 / port.")] = 3000) -> None:
-    """在本机打开 Dagster 界面 / serve the Dagster UI on loopback, with the history kept."""
-    from dagster_project.launch import prepare_ui
+def ui(
+    port: Annotated[int, typer.Option(min=1024, max=65535, help="端口 / port.")] = 3000,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="只读:不能启动运行或改动任何内容 / nothing can be started or changed.")
+    ] = False,
+    behind_proxy: Annotated[
+        bool,
+        typer.Option(
+            "--behind-proxy",
+            help="监听所有网络地址,须有带身份验证的反向代理在前(docs/deploy.md) / listen on every address; an "
+            "authenticating reverse proxy must stand in front.",
+        ),
+    ] = False,
+) -> None:
+    """打开 Dagster 界面,缺省仅限本机 / serve the Dagster UI, on loopback unless told otherwise; history is kept."""
+    from dagster_project.launch import EVERY_ADDRESS, LOOPBACK, OPERATORS_UI, READERS_UI, prepare_ui
 
-    command = prepare_ui(paths(), port)
-    typer.echo(f"Dagster: http://127.0.0.1:{port}  (Ctrl-C 结束 / to stop)", err=True)
+    if behind_proxy and not read_only:
+        raise UsageError(
+            "--behind-proxy 只与 --read-only 合用:Dagster 不验证身份,可操作的界面只对本机开放 / --behind-proxy needs "
+            "--read-only: Dagster knows no users, so the UI that can change things stays on loopback"
+        )
+    address = EVERY_ADDRESS if behind_proxy else LOOPBACK
+    command = prepare_ui(paths(), port, address, READERS_UI if read_only else OPERATORS_UI)
+    typer.echo(f"Dagster: http://{address}:{port}  (Ctrl-C 结束 / to stop)", err=True)
     sys.stdout.flush()
     os.execv(command[0], command)  # the server takes this process over, with its signals
 

@@ -24,6 +24,11 @@ from dagster_project.worker import GATE
 if TYPE_CHECKING:
     import dagster as dg
 
+# Dagster asks nobody who he is: only this machine is served, or a proxy that asks (docs/deploy.md).
+LOOPBACK, EVERY_ADDRESS = "127.0.0.1", "0.0.0.0"
+OPERATORS_UI = ("dagster", "dev")  # with the daemon, which runs schedules and queued runs
+READERS_UI = ("dagster-webserver", "--read-only")
+
 DAGSTER_YAML = """\
 # Written by the pipeline; runs, events and schedules of this installation are kept beside it.
 telemetry:
@@ -134,12 +139,13 @@ def synthetic_waves(paths: Paths, lacking_exports: bool) -> list[str]:
     return [wave.id for wave in waves if wave.is_synthetic and not (lacking_exports and export_files(paths, wave))]
 
 
-def prepare_ui(paths: Paths, port: int) -> list[str]:
-    """The command that serves the UI on loopback; instance and partitions are there before it starts."""
+def prepare_ui(paths: Paths, port: int, address: str = LOOPBACK, program: tuple[str, ...] = OPERATORS_UI) -> list[str]:
+    """The command that serves the UI; instance and partitions are there before it starts."""
     with dagster_instance(paths) as instance:
         instance.add_dynamic_partitions("waves", waves_in_order(paths))
-    program = Path(sys.executable).with_name("dagster")
-    return [str(program), "dev", "-m", "dagster_project.definitions", "-h", "127.0.0.1", "-p", str(port)]
+    name, *options = program
+    executable = str(Path(sys.executable).with_name(name))
+    return [executable, *options, "-m", "dagster_project.definitions", "-h", address, "-p", str(port)]
 
 
 def waves_in_order(paths: Paths) -> list[str]:
