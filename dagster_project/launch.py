@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dagster_project import runlog
 from dagster_project.errors import UsageError, explained
 from dagster_project.ingest.wave import export_files, list_waves, load_wave
 from dagster_project.lock import run_lock
@@ -97,7 +98,7 @@ def run_wave(paths: Paths, wave_id: str, request: Request) -> RunOutcome:
             job = defs.resolve_job_def(f"{wave.kind}_wave")
             wanted = [key for key in job.asset_layer.selected_asset_keys if key.to_user_string() != "report"]
             logging.getLogger("hotline").info("%s:开始 / started", wave_id)
-            with _our_failures():
+            with _our_failures(paths, wave_id):
                 result = job.execute_in_process(
                     instance=instance,
                     partition_key=wave_id,
@@ -181,12 +182,13 @@ def write_dagster_yaml(paths: Paths) -> None:
 
 
 @contextmanager
-def _our_failures() -> Iterator[None]:
-    """Dagster wraps what a step raises; the failure that we can explain is what the caller gets."""
+def _our_failures(paths: Paths, wave_id: str) -> Iterator[None]:
+    """Dagster wraps what a step raises; the failure that we can explain is logged, and what the caller gets."""
     try:
         yield
     except Exception as error:
         cause = explained(error)
+        runlog.record_failure(paths, wave_id, cause or error)
         if cause is None:
             raise
         raise cause from error

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dagster_project import chain
+from dagster_project.errors import HotlineError
 from dagster_project.files import sha256_of
 from dagster_project.paths import Paths
 from dagster_project.release.folder import MANIFEST
@@ -45,6 +46,12 @@ def record_release(paths: Paths, folder: Path) -> None:
         },
         gate=manifest["gate"],
     )  # fmt: skip
+
+
+def record_failure(paths: Paths, wave: str | None, error: BaseException | None) -> None:
+    """Append what stopped a run, without its words: they may quote what was delivered."""
+    exit_code = error.exit_code if isinstance(error, HotlineError) else HotlineError.exit_code
+    record(paths, FAILED, wave=wave, error=type(error).__name__, exit_code=exit_code)
 
 
 def publications(paths: Paths, wave: str) -> list[dict[str, Any]]:

@@ -53,22 +53,30 @@ def test_a_release_is_made_looked_at_published_and_undone(copy: Installation) ->
     assert events[-3:] == [("released", second), ("published", second), ("published", first)]
 
 
-def test_dagsters_launchpad_makes_the_release_of_the_command_line(copy: Installation, tmp_path: Path) -> None:
-    """The same job, with the lines as the launchpad's configuration has them."""
+def execute_job(installation: Installation, config: Path) -> subprocess.CompletedProcess[str]:
+    """What the launchpad does, from Dagster's own command line: its configuration is the same text."""
+    return subprocess.run(
+        [sys.executable, "-m", "dagster", "job", "execute", "-m", "dagster_project.definitions", "-j", "adhoc_wave",
+         "--tags", '{"dagster/partition": "2023"}', "-c", str(config)],
+        capture_output=True, text=True, timeout=300, check=False,
+        env={**installation.variables(), "DAGSTER_HOME": str(installation.paths.dagster_home)},
+    )  # fmt: skip
+
+
+def test_the_launchpad_makes_the_release_of_the_command_line(copy: Installation, tmp_path: Path) -> None:
     change_one_answer(copy.paths)
     other = copied(copy, tmp_path / "other")
     copy.run("--wave", "2023", "--line", LINE, "--no-report")
     config = tmp_path / "launchpad.yml"
     config.write_text(f'ops: {{scores: {{config: {{lines: ["{LINE}"]}}}}}}', encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", "dagster", "job", "execute", "-m", "dagster_project.definitions", "-j", "adhoc_wave",
-         "--tags", '{"dagster/partition": "2023"}', "-c", str(config)],
-        capture_output=True, text=True, timeout=300, check=False,
-        env={**other.variables(), "DAGSTER_HOME": str(other.paths.dagster_home)},
-    )  # fmt: skip
+    done = execute_job(other, config)
     assert done.returncode == 0, done.stderr[-3000:]
     assert (other.current("2023"), other.hashes("2023")) == (copy.current("2023"), copy.hashes("2023"))
     assert f"1 lines: {LINE}" in done.stderr
+    config.write_text('ops: {scores: {config: {lines: ["999999"]}}}', encoding="utf-8")
+    assert execute_job(other, config).returncode != 0
+    *_, last = chain.read(other.paths.log)
+    assert (last["event"], last["wave"], last["error"], last["exit_code"]) == ("failed", "2023", "UsageError", 2)
 
 
 def test_what_is_not_there_is_refused(copy: Installation) -> None:
