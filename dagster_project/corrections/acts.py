@@ -14,7 +14,7 @@ from dagster_project.corrections.ledger import PENDING, Correction, Ledger, Refu
 from dagster_project.corrections.overlay import lay_over
 from dagster_project.corrections.request import Request, possible
 from dagster_project.errors import InputRejected, UsageError
-from dagster_project.ingest.bronze import known_codes, standing_tables
+from dagster_project.ingest.bronze import keyed_fields, known_codes, standing_tables
 from dagster_project.ingest.faults import reject
 from dagster_project.ingest.profile import normal
 from dagster_project.ingest.wave import Wave, load_wave
@@ -37,6 +37,14 @@ def add(
         tables = standing_tables(paths, wave, progress)
         wanted, faults = possible(requests, tables, known_codes(tables))
         entries, messages = [], [text for texts in faults.values() for text in texts]
+        keyed = keyed_fields(paths, wave)
+        messages += [
+            each.request.fault(
+                "field", f"{each.field} 只留密钥值,不可更正 / only a key is kept of it; it stays as it is"
+            )
+            for each in wanted
+            if (each.table, each.field) in keyed
+        ]
         for each in [] if messages else wanted:
             entry: dict[str, Any] = {
                 "entry": "add", "id": ledger.next_id(), "table": each.table, "target": each.target,

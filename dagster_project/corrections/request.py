@@ -26,6 +26,7 @@ from dagster_project.errors import UsageError
 from dagster_project.files import sha256_of
 from dagster_project.ingest.declaration import MAX_BYTES, Declaration, read_declaration
 from dagster_project.ingest.faults import Fault, Place, reject, shown
+from dagster_project.ingest.personal import found_in
 from dagster_project.ingest.profile import normal
 from dagster_project.ingest.rows import Known
 from dagster_project.schema import DIAL_ATTEMPTS, EXPORT_TABLES, Table
@@ -269,6 +270,8 @@ def _other_faults(request: Request, row: Texts) -> Iterator[str]:
         )
     if request.values["reason"] is None:
         yield request.fault("reason", "必须写明理由 / a reason is needed")
+    elif found_in(request.values["reason"]):
+        yield request.fault("reason", "含有个人信息,而理由将随发布公开 / holds personal data, and releases show it")
     if request.values["evidence"] is not None and not _evidence_file(request).is_file():
         yield request.fault("evidence", f"没有文件「{shown(request.values['evidence'])}」/ there is no such file")
 

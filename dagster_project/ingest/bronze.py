@@ -151,6 +151,16 @@ def known_codes(tables: dict[str, pa.Table]) -> Known:
     )
 
 
+def keyed_fields(paths: Paths, wave: Wave) -> set[tuple[str, str]]:
+    """(table, field) of what a profile of the wave keys: bronze holds no value that a person could name."""
+    return {
+        (profile.table.name, column.column.name)
+        for profile in _profiles(paths, wave).values()
+        for column in profile.columns
+        if column.is_keyed
+    }
+
+
 def delivered_hashes(paths: Paths, wave: Wave) -> dict[str, str]:
     """{name: sha256} of the wave's exports. Raises InputRejected where they can not be told."""
     return {each.name: each.sha256 for each in _deliveries(paths, wave)}

@@ -274,6 +274,11 @@ REFUSED: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
         ("「to」", "E_CONTROL_CHARACTER"),
     ),
     "no reason": ({**WAIT, "reason": " "}, ("「reason」",)),
+    "a reason with personal data": ({**WAIT, "reason": "来电 13912345678"}, ("「reason」", "个人信息")),
+    "a new value with personal data": (
+        {"probe": "P1301001", "field": "ticket_no", "expect": "T1", "to": "13912345678", "reason": "x"},
+        ("「to」", "E_PERSONAL_DATA"),
+    ),
     "an invisible reason": ({**WAIT, "reason": "a\u202eb"}, ("reason", "不可见字符")),
     "a reason without end": ({**WAIT, "reason": "x" * 1001}, ("reason", "1000")),
     "the value that stands": ({**WAIT, "to": "12"}, ("新值与原值相同",)),
@@ -294,6 +299,23 @@ def test_an_impossible_request_is_refused_with_its_place_and_none_is_added(
         assert text in str(refused.value), text
     assert "第 2 行" not in str(refused.value)
     assert not wave.paths.ledger(WAVE).exists()
+
+
+def test_what_is_kept_as_a_key_is_not_corrected(wave: SmallWave, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOTLINE_SECRET", "s" * 32)
+    profile = wave.paths.profile("survey_phone")
+    content = yaml.safe_load(profile.read_text(encoding="utf-8"))
+    next(each for each in content["columns"].values() if each["field"] == "coder_id")["keyed"] = True
+    profile.write_text(yaml.safe_dump(content, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    wave.ingest()
+    rows = pq.ParquetFile(wave.paths.bronze_part("phone_probes", WAVE)).read().to_pylist()
+    key = next(each["coder_id"] for each in rows if each["probe_id"] == "P1301001")
+    row = {"probe": "P1301001", "field": "coder_id", "expect": key, "to": "C7", "reason": "x"}
+    with pytest.raises(InputRejected, match=r"row 2 「field」: coder_id 只留密钥值"):
+        add(wave, row)
+    # another field of such a row is one like others
+    add_and_approve(wave, {**row, "field": "ticket_no", "expect": "T1", "to": "T2"})
+    assert wave.ingest().corrections[0]["to"] == "T2"
 
 
 def test_every_fault_of_a_list_is_told_at_once(wave: SmallWave) -> None:
