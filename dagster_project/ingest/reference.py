@@ -43,6 +43,9 @@ class Csv:
 
 
 MANY = 10**9
+# The method's files are part of every release, as they are: people open them in spreadsheets.
+FORMULA_STARTS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 # A code becomes the name of a page, of a file and of a column; the id of a figure may have parts.
 FIGURE_IDS = ("figure_id", "of_figure", "minus_figure")
 FIGURE_ID = re.compile(rf"(?=.{{1,80}}\Z){NAME.pattern}(\.{NAME.pattern})*")
@@ -197,7 +200,14 @@ def _raw_rows(path: Path, faults: _Faults) -> list[dict[str, str]]:
                 f"row {number} has {len(record)} cells, not {len(header)}; check commas and quotes",
             )
             continue
-        rows.append({**{name: cell.strip() for name, cell in zip(header, record, strict=True)}, "#": str(number)})
+        row = {**{name: cell.strip() for name, cell in zip(header, record, strict=True)}, "#": str(number)}
+        for name in header:
+            if row[name].startswith(FORMULA_STARTS) and not NUMBER.fullmatch(row[name]):
+                faults.at(
+                    path.name, row, name, "会被电子表格当作公式,请改写",
+                    "a spreadsheet would take it for a formula; write it otherwise",
+                )  # fmt: skip
+        rows.append(row)
     if not rows and not METHOD_BY_FILE.get(path.name, LINES).may_be_empty:
         faults.file(path.name, "没有数据行,请补上", "no rows; add them")
     return rows

@@ -21,6 +21,8 @@ from dagster_project.statistics.decomposition import Leaf, decompose, printed
 from dagster_project.statistics.replication import class_probabilities
 
 NANO = 10**9
+# Spreadsheets in Chinese take the wide forms too.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def _decimal(name: str) -> str:
@@ -221,7 +223,7 @@ def _write_csv(table: pa.Table, path: Path, note: str) -> None:
 
 def inert(text: str) -> str:
     """The text as a CSV may hold it: what a spreadsheet would take for a formula is marked as text."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def _text(value: Any) -> str:

@@ -337,5 +337,5 @@ def _scores_csv(release: Release) -> str:
     for line_id, scores in release.scores.items():
         values = [scores.get(column) for column in columns]
         printed = ["" if row is None or row["published"] is None else f"{row['published']:.2f}" for row in values]
-        writer.writerow([line_id, inert(release.lines[line_id]["city"]), *printed, release.note])
+        writer.writerow([inert(line_id), inert(release.lines[line_id]["city"]), *printed, release.note])
     return text.getvalue()
