@@ -213,13 +213,15 @@ def _header(names: Sequence[str], profile: Profile, file: str, sheet: str | None
     header = [name if endless else normal(name) for name, endless in zip(names, is_endless, strict=True)]
     known = dict.fromkeys([*(column.header for column in profile.columns), *profile.drop])
     present = set(header)
+    is_data = present.isdisjoint(known)  # a row of data stands there: its cells may be anybody's, and are not told
     found = [Found(Fault.HEADER_MISSING, Place(file, sheet, row, name)) for name in known if name not in present]
     seen = set()
-    for name in header:
+    for number, name in enumerate(header):
+        told = column_letters(number) if is_data else name
         if name and name not in known:
-            found.append(Found(Fault.HEADER_UNKNOWN, Place(file, sheet, row, name)))
+            found.append(Found(Fault.HEADER_UNKNOWN, Place(file, sheet, row, told)))
         if name and name in seen:
-            found.append(Found(Fault.HEADER_TWICE, Place(file, sheet, row, name)))
+            found.append(Found(Fault.HEADER_TWICE, Place(file, sheet, row, told)))
         seen.add(name)
     _raise_first(found, file, sheet)
     return header

@@ -151,3 +151,14 @@ def test_what_rows_are_found_by_is_not_keyed(wave: SmallWave, field: str) -> Non
     declare_keyed(wave, "dialler", field)
     with pytest.raises(InputRejected, match="keyed"):
         load_profile(wave.paths, "dialler")
+
+
+def test_a_missing_header_row_does_not_tell_the_first_row(wave: SmallWave) -> None:
+    wave.dial[0]["拨测编号"] = "张三"
+    wave.write()
+    path = wave.folder / "dial_1.csv"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[1:]))
+    with pytest.raises(InputRejected) as told:
+        wave.ingest()
+    assert "「A」: E_HEADER_UNKNOWN" in str(told.value)
+    assert "张三" not in str(told.value)
