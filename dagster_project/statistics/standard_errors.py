@@ -1,0 +1,115 @@
+"""How far a line's score would move if it were probed again: linearised variances, clustered by probe.
+
+A total is a sum of w y over observations; a probe's part of its error is z = sum w (y - x), x being the
+line's mean of the indicator in the channel. Var = sum over strata of n/(n-1) sum z^2, n the number of
+probes in the stratum. Strata are the kinds of probes (calls, web inspections, web requests) and not
+scenarios: with one probe per scenario nothing could be estimated within one. So differences between
+scenarios count as chance, and the errors are rather too large than too small.
+
+Where a line has one probe of a kind (as with web requests) its own data say nothing of the variance;
+that of the lines of its tier stands in, which holds their true differences too and is thus an upper bound.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+PRIOR_DF = 10  # degrees of freedom that the tier's median is worth against a line's own variance
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Arrays of one entry per valid observation; codes count from 0.
+
+    `item`: an indicator of a line in a channel. `probe`: a probe of a line. `stratum`: line * n_kinds + kind of
+    probe. `weight`: of the observation in the line's total. `score`: in points.
+    """
+
+    item: Ints
+    probe: Ints
+    stratum: Ints
+    weight: Floats
+    score: Floats
+    n_kinds: int
+
+
+def line_variances(observed: Observations, tier: Ints) -> Floats:
+    """Variance of each line's total in squared points; `tier` holds a code per line. NaN for a line without any.
+
+    A line's own variance is shrunk towards the median of its tier with PRIOR_DF degrees of freedom: some
+    lines have the same answer everywhere, and no variance of their own.
+    """
+    n_lines, n_strata = len(tier), len(tier) * observed.n_kinds
+    own, freedom, counts = _own_variances(observed, n_strata)
+    by_line = own.reshape(n_lines, -1).sum(axis=1)
+    df = freedom.reshape(n_lines, -1).sum(axis=1)
+    is_known = df > 0
+    prior = _by_tier(np.where(is_known, by_line, np.nan), tier, _median)
+    shrunk = (df * by_line + PRIOR_DF * prior) / (df + PRIOR_DF)
+    single = _variances_of_single_probes(observed, counts.reshape(n_lines, -1) == 1, tier)
+    variance = shrunk + single
+    has_any = counts.reshape(n_lines, -1).any(axis=1)
+    return np.where(has_any, variance, np.nan)
+
+
+def _own_variances(observed: Observations, n_strata: int) -> tuple[Floats, Ints, Ints]:
+    """Per stratum: its part of the line's variance, degrees of freedom, number of probes."""
+    mean = _sums(observed.item, observed.weight * observed.score) / _sums(observed.item, observed.weight)
+    error = observed.weight * (observed.score - mean[observed.item])
+    z = _sums(observed.probe, error)
+    stratum = np.zeros(len(z), dtype=np.int64)
+    stratum[observed.probe] = observed.stratum
+    counts = np.bincount(stratum, minlength=n_strata)
+    squares = np.bincount(stratum, weights=z**2, minlength=n_strata)
+    freedom = np.maximum(counts - 1, 0)
+    own = np.where(freedom > 0, squares * counts / np.maximum(freedom, 1), 0.0)
+    return own, freedom, counts
+
+
+def _variances_of_single_probes(observed: Observations, is_single: NDArray[np.bool_], tier: Ints) -> Floats:
+    """Per line: for each kind of which it has one probe, the variance of that probe's part among its tier's lines."""
+    n_lines, n_kinds = is_single.shape
+    part = np.bincount(observed.stratum, weights=observed.weight * observed.score, minlength=n_lines * n_kinds).reshape(
+        n_lines, n_kinds
+    )
+    total = np.zeros(n_lines)
+    for kind in range(n_kinds):
+        spread = _by_tier(np.where(is_single[:, kind], part[:, kind], np.nan), tier, _variance)
+        total += np.where(is_single[:, kind], spread, 0.0)
+    return total
+
+
+def _median(values: Floats) -> float:
+    return float(np.median(values))
+
+
+def _variance(values: Floats) -> float:
+    return float(values.var(ddof=1)) if len(values) > 1 else float("nan")
+
+
+def _by_tier(values: Floats, tier: Ints, summary: Callable[[Floats], float]) -> Floats:
+    """Per line the summary of its tier's values, of all lines' where the tier has too few; 0 where all have."""
+    known = values[~np.isnan(values)]
+    fallback = summary(known) if len(known) else 0.0
+    result = np.full(len(values), np.nan_to_num(fallback))
+    for code in np.unique(tier):
+        ours = values[(tier == code) & ~np.isnan(values)]
+        found = summary(ours) if len(ours) else float("nan")
+        if not np.isnan(found):
+            result[tier == code] = found
+    return result
+
+
+def _sums(codes: Ints, values: Floats) -> Floats:
+    # one after the other, in the order given: the same digits on every machine
+    return np.bincount(codes, weights=values).astype(np.float64)
+
+
+def variance_of_mean(variances: Floats) -> float:
+    """Variance of the unweighted mean of independent scores; NaN where there is none, or one is unknown."""
+    return float(variances.sum()) / len(variances) ** 2 if len(variances) else float("nan")
