@@ -5,6 +5,7 @@ import json
 import dagster as dg
 
 from dagster_project.gate.verdicts import DELIVERED, PUBLISHABLE, require
+from dagster_project.ingest.bronze import require_ingested
 from dagster_project.ingest.wave import load_wave
 from dagster_project.partitions import waves
 from dagster_project.release.folder import MANIFEST, headlines
@@ -38,6 +39,7 @@ def release(
     paths = installation.paths
     wave = load_wave(paths, context.partition_key)
     require(paths, wave, (DELIVERED, PUBLISHABLE))
+    require_ingested(paths, wave.id)
     folder = freeze(paths, wave)
     if config.publish:
         publish(paths, wave.id, folder.name)

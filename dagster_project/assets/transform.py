@@ -9,6 +9,7 @@ import dagster as dg
 
 from dagster_project.assets.models import check_specs, model_specs
 from dagster_project.gate.verdicts import DELIVERED, PUBLISHABLE, require
+from dagster_project.ingest.bronze import require_ingested
 from dagster_project.ingest.wave import load_wave
 from dagster_project.partitions import waves
 from dagster_project.paths import Paths, paths
@@ -57,6 +58,7 @@ def scores(
     home = installation.paths
     if discard_foreign_warehouse(home):
         logger.info("模型已更新,全部重新计算 / the models have changed: everything is recomputed")
+    require_ingested(home, context.partition_key)
     scope = plan_scope(home, context.partition_key, tuple(config.lines))
     logger.info("计算范围 / recomputing %s", scope.describe())
     yield from _step(context, home, scope, SCORES)
@@ -76,6 +78,7 @@ def published(
     home = installation.paths
     wave = load_wave(home, context.partition_key)
     require(home, wave, (DELIVERED, PUBLISHABLE))
+    require_ingested(home, wave.id)
     require_scored(home, wave.id)
     yield from _step(context, home, full_scope(home, wave.id), PUBLISHED)
 

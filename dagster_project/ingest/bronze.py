@@ -118,9 +118,20 @@ def ingest_wave(paths: Paths, wave: Wave, progress: Progress = lambda _: None) -
         progress(f"{wave.id}:输入未变,沿用已有数据 / input unchanged: bronze stands ({former.n_bronze} rows)")
         return replace(former, is_cached=True)
     tables, report = _read(paths, wave, delivered, ledger, surroundings, progress, former)
+    # bronze is whole where its report stands, whatever ends this process between two of its files
+    paths.ingest_report(wave.id).unlink(missing_ok=True)
     report = replace(report, outputs=write_tables(paths, wave.id, tables))
     replace_files({paths.ingest_report(wave.id): report.to_json().encode()})
     return report
+
+
+def require_ingested(paths: Paths, wave_id: str) -> None:
+    """Raise NotReconciled where bronze is not whole: an ingest ended between two of its files."""
+    if not paths.ingest_report(wave_id).exists():
+        raise NotReconciled(
+            f"{wave_id}:采集未完成,请重新采集 / bronze was left unfinished; ingest the wave again: "
+            f"hotline run --wave {wave_id}"
+        )
 
 
 def check_wave(paths: Paths, wave: Wave, progress: Progress = lambda _: None) -> IngestReport:

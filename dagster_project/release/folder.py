@@ -71,6 +71,13 @@ def require_whole(folder: Path) -> None:
         )
 
 
+def remove(folder: Path) -> None:
+    """Remove a release's or a rendering's folder; a crash leaves no half one under its name."""
+    leftover = folder.with_name(f".staged-{folder.name}")
+    folder.rename(leftover)
+    shutil.rmtree(leftover)
+
+
 @contextmanager
 def staging_folder(releases: Path, release: str) -> Iterator[Path]:
     """An empty folder to build in. What is not published from it goes, as does what a killed run left behind."""

@@ -7,7 +7,6 @@ named by its content; `current` points at the latest, and is replaced in one ste
 
 import hashlib
 import logging
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from dagster_project.errors import HotlineError
 from dagster_project.paths import Paths
 from dagster_project.release.changes import as_json, as_markdown
 from dagster_project.release.diff import Changes, compare
-from dagster_project.release.folder import file_hashes, settle, staging_folder, switch
+from dagster_project.release.folder import file_hashes, remove, settle, staging_folder, switch
 from dagster_project.release.publish import previous_release
 from dagster_project.release.reading import Release, read_current
 from dagster_project.report.pdf import cjk_font, write_pdf
@@ -66,7 +65,7 @@ def publish_report(paths: Paths, wave_id: str) -> Report:
     switch(target)
     for other in reports.glob(f"{release.id}-*"):
         if other != target:
-            shutil.rmtree(other)
+            remove(other)
     logger.info("已生成报告 / report rendered: %s", target / INDEX)
     return Report(target, release.id, lacking)
 

@@ -69,6 +69,7 @@ def ensure_parsed(paths: Paths) -> Path:
     Raises HotlineError with dbt's own words where the project does not parse.
     """
     if not _is_parsed(paths):
+        _stamp(paths).unlink(missing_ok=True)  # it may come to be true again of what is half written now
         list(_invoke(paths, ["parse", "--no-partial-parse"]))
         _stamp(paths).write_text(project_fingerprint())
     return paths.dbt_target / "manifest.json"

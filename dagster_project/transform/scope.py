@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from dagster_project.database import connect
 from dagster_project.errors import NotReconciled, UsageError
+from dagster_project.files import replace_files
 from dagster_project.paths import Paths
 from dagster_project.transform.dbt_step import SCORES, project_fingerprint
 
@@ -117,13 +118,15 @@ def discard_foreign_warehouse(paths: Paths) -> bool:
     The warehouse is derived from bronze: a run makes it anew.
     """
     stamp = paths.home / "warehouse.json"
-    fingerprint = {"dbt_project": project_fingerprint()}
-    is_foreign = paths.warehouse.exists() and (not stamp.exists() or json.loads(stamp.read_text()) != fingerprint)
+    fingerprint = json.dumps({"dbt_project": project_fingerprint()}).encode()
+    is_known = stamp.exists() and stamp.read_bytes() == fingerprint
+    is_foreign = paths.warehouse.exists() and not is_known
     if is_foreign:
-        paths.warehouse.unlink()
+        # its log first: beside another file it would be a foreign one
         paths.warehouse.with_name(paths.warehouse.name + ".wal").unlink(missing_ok=True)
-    paths.home.mkdir(parents=True, exist_ok=True)
-    stamp.write_text(json.dumps(fingerprint))
+        paths.warehouse.unlink()
+    if not is_known:
+        replace_files({stamp: fingerprint})
     return is_foreign
 
 
