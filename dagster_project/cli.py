@@ -1,6 +1,7 @@
 """`hotline`: a thin layer over the jobs.
 
-Exit codes: 0 ok, 1 unexpected, 2 usage, 3 input rejected, 4 gate failed, 5 busy, 6 not reconciled.
+Exit codes: 0 ok, 1 unexpected, 2 usage, 3 input rejected, 4 gate failed, 5 busy, 6 not reconciled,
+130 interrupted.
 Results go to stdout (as JSON with --json), progress and messages to stderr. Nothing heavy is
 imported before a command needs it.
 """
@@ -20,6 +21,7 @@ import typer
 
 from dagster_project.corrections.commands import correct
 from dagster_project.errors import HotlineError, UsageError
+from dagster_project.files import refusal
 from dagster_project.names import require_line_id, require_wave_id
 from dagster_project.paths import paths
 from dagster_project.release.commands import diff, publish, releases, rollback, verify
@@ -28,7 +30,7 @@ app = typer.Typer(
     help=(
         "12345 热线服务质量监测:从原始导出到发布 / from raw probe exports to published rankings.\n\n"
         "退出码 / exit codes: 0 成功 ok, 1 意外 unexpected, 2 用法 usage, 3 输入被拒 input rejected, "
-        "4 质量门未过 gate failed, 5 正忙 busy, 6 对账不符 not reconciled."
+        "4 质量门未过 gate failed, 5 正忙 busy, 6 对账不符 not reconciled, 130 已中断 interrupted."
     ),
     no_args_is_help=True,
     add_completion=False,
@@ -331,14 +333,26 @@ def _exit_code() -> int:
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 0
     except HotlineError as error:
-        return _failed(str(error), error.exit_code, error)
-    except OSError as error:
-        # disk full, no permission, read-only: the system's own words and the place
-        return _failed(f"系统错误 / the system refused: {error.strerror}: {error.filename or ''}", 1, error)
+        reason = refusal(error) if error.exit_code == HotlineError.exit_code else None
+        return _failed(f"{error}\n{_refused(reason)}" if reason else str(error), error.exit_code, error)
     except Exception as error:  # noqa: BLE001  # last stop before the user: say so, and how to see more
+        reason = refusal(error)
+        if reason is not None:
+            return _failed(_refused(reason), 1, error)
+        if isinstance(error, OSError):
+            return _failed(f"系统错误 / the system refused: {error.strerror}: {error.filename or ''}", 1, error)
         text = f"意外错误 / unexpected: {type(error).__name__}: {error}"
         return _failed(f"{text}\n加 --debug 查看详情 / see more with --debug", 1, error)
     return 0
+
+
+def _refused(reason: str) -> str:
+    return (
+        f"系统错误 / the system refused: {reason}\n"
+        f"状态目录 / state folder: {paths().home}\n"
+        "腾出空间或恢复写权限后,再次运行同一命令;已发布的内容保持原样 / make room or allow writing, then run the same "
+        "command again; what is published stays as it was"
+    )
 
 
 def _failed(message: str, code: int, error: Exception) -> int:

@@ -35,6 +35,12 @@ class Busy(HotlineError):
     exit_code = 5
 
 
+class Interrupted(HotlineError):
+    """The user, or the system, asked the run to end before it was done."""
+
+    exit_code = 130
+
+
 class NotReconciled(HotlineError):
     """Two accounts of the same thing differ: rows, hashes or digits."""
 

@@ -3,10 +3,21 @@
 Belongs here: what is true of any file. Does not belong here: which files, and what they mean.
 """
 
+import errno
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+
+REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+# Libraries repeat the system's words; SQLite has its own.
+REFUSING_WORDS = (
+    *map(os.strerror, REFUSED),
+    "database or disk is full",
+    "disk I/O error",
+    "attempt to write a readonly database",
+    "unable to open database file",
+)
 
 
 def sha256_of(path: Path) -> str:
@@ -50,3 +61,23 @@ def flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def refusal(error: BaseException) -> str | None:
+    """Why the system would not store or give something: disk full, read-only, no permission. None for other failures.
+
+    Whoever raised it may have wrapped what the system said: each in the chain of causes is asked.
+    """
+    for each in _chain(error):
+        if isinstance(each, OSError) and each.errno in REFUSED:
+            return f"{os.strerror(each.errno)}: {each.filename}" if each.filename else os.strerror(each.errno)
+        for words in REFUSING_WORDS:
+            if words in str(each):
+                return words
+    return None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -4,6 +4,8 @@ Dagster makes a new SQLAlchemy engine for every statement, so that every stateme
 every file opened anew: 300 events of a run took four seconds, more than the scoring. Here one
 engine lives as long as the process. Nothing else is changed: the file is Dagster's, and the UI
 reads it. One run at a time per installation is what makes a single file enough.
+
+And one correction to it: a run whose process was killed can not say that it has ended.
 """
 
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
+import dagster as dg
 import sqlalchemy as sa
 from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
 
@@ -49,3 +52,14 @@ class RunHistory(ConsolidatedSqliteEventLogStorage):
     def dispose(self) -> None:
         super().dispose()
         self._engine.dispose()
+
+
+def end_abandoned_runs(instance: dg.DagsterInstance, but: str | None = None) -> None:
+    """Mark as failed what the history shows as running, `but` for one run id.
+
+    Whoever calls holds the installation (`lock.run_lock`), which proves that no other run is at work.
+    """
+    unended = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING])
+    for run in instance.get_runs(unended):
+        if run.run_id != but:
+            instance.report_run_failed(run, "进程已被终止,运行未完成 / its process was killed before the run had ended")

@@ -6,16 +6,17 @@ the failure that caused it. Does not belong here: what the job does.
 
 import logging
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagster_project import runlog
-from dagster_project.errors import UsageError, explained
+from dagster_project.errors import Busy, Interrupted, UsageError, explained
 from dagster_project.ingest.wave import export_files, list_waves, load_wave
 from dagster_project.lock import run_lock
 from dagster_project.paths import Paths
@@ -144,6 +145,7 @@ def prepare_ui(paths: Paths, port: int, address: str = LOOPBACK, program: tuple[
     """The command that serves the UI; instance and partitions are there before it starts."""
     with dagster_instance(paths) as instance:
         instance.add_dynamic_partitions("waves", waves_in_order(paths))
+        _end_abandoned_runs(paths, instance)
     name, *options = program
     executable = str(Path(sys.executable).with_name(name))
     return [executable, *options, "-m", "dagster_project.definitions", "-h", address, "-p", str(port)]
@@ -168,10 +170,26 @@ def dagster_instance(paths: Paths) -> Iterator["dg.DagsterInstance"]:
     """The instance of this installation; run history lies under `data/dagster`."""
     import dagster as dg
 
+    if not paths.dagster_home.exists():
+        _make_dagster_home(paths)
     write_dagster_yaml(paths)
     os.environ["DAGSTER_HOME"] = str(paths.dagster_home)
     with dg.DagsterInstance.from_config(str(paths.dagster_home)) as instance:
         yield instance
+
+
+def _make_dagster_home(paths: Paths) -> None:
+    """Make an empty history beside and rename it: Dagster takes one that a crash left half made for a whole one."""
+    import dagster as dg
+
+    new = replace(paths, home=paths.home / ".new")
+    shutil.rmtree(new.home, ignore_errors=True)
+    write_dagster_yaml(new)
+    os.environ["DAGSTER_HOME"] = str(new.dagster_home)
+    with dg.DagsterInstance.from_config(str(new.dagster_home)):
+        pass
+    new.dagster_home.rename(paths.dagster_home)
+    new.home.rmdir()
 
 
 def write_dagster_yaml(paths: Paths) -> None:
@@ -181,11 +199,25 @@ def write_dagster_yaml(paths: Paths) -> None:
         config.write_text(DAGSTER_YAML, encoding="utf-8")
 
 
+def _end_abandoned_runs(paths: Paths, instance: "dg.DagsterInstance") -> None:
+    """The UI starts no run while its history has one that has not ended; where one is at work, it is not abandoned."""
+    from dagster_project.history import end_abandoned_runs
+
+    with suppress(Busy), run_lock(paths):
+        end_abandoned_runs(instance)
+
+
 @contextmanager
 def _our_failures(paths: Paths, wave_id: str) -> Iterator[None]:
     """Dagster wraps what a step raises; the failure that we can explain is logged, and what the caller gets."""
+    import dagster as dg
+
     try:
         yield
+    except dg.DagsterExecutionInterruptedError as error:  # Ctrl-C or a request to end; no Exception
+        interrupted = Interrupted("已中断;再次运行同一命令即可 / interrupted; run the same command again")
+        runlog.record_failure(paths, wave_id, interrupted)
+        raise interrupted from error
     except Exception as error:
         cause = explained(error)
         runlog.record_failure(paths, wave_id, cause or error)

@@ -1,13 +1,15 @@
 """One run at a time per installation.
 
 The kernel holds the lock and drops it with the process, so it can not go stale; the file's text
-only says who holds it.
+only says who holds it, and what a killed holder left there stays until the next one writes.
 """
 
 import contextlib
 import fcntl
 import os
+import re
 import threading
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from typing import IO
@@ -19,6 +21,9 @@ from dagster_project.paths import Paths
 # process then asks again from within the run.
 _held: dict[str, int] = {}
 _guard = threading.Lock()
+
+# How long a holder may take from getting the lock to saying so.
+SECONDS_TO_SAY_SO = 2.0
 
 
 @contextlib.contextmanager
@@ -47,11 +52,32 @@ def _acquire(paths: Paths) -> IO[str]:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        handle.seek(0)
-        holder = handle.read().strip() or "?"
+        holder = _holder(handle) or "?"
         handle.close()
         raise Busy(f"另一次运行正在进行 / another run holds this installation: {holder}") from None
     handle.truncate(0)
     handle.write(f"pid {os.getpid()}, 开始于 / since {datetime.now().astimezone().isoformat(timespec='seconds')}")
     handle.flush()
     return handle
+
+
+def _holder(handle: IO[str]) -> str:
+    """What the holder says of itself; waits a little while nothing stands there, or what a dead one left."""
+    deadline = time.monotonic() + SECONDS_TO_SAY_SO
+    while True:
+        handle.seek(0)
+        said = handle.read().strip()
+        pid = re.match(r"pid (\d+)", said)
+        if (pid and _is_alive(int(pid[1]))) or time.monotonic() > deadline:
+            return said
+        time.sleep(0.05)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True

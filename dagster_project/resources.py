@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
+from dagster_project.history import end_abandoned_runs
 from dagster_project.lock import run_lock
 from dagster_project.paths import Paths, paths
 
@@ -20,6 +21,8 @@ class Installation(dg.ConfigurableResource):
         return paths()
 
     @contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Installation"]:  # noqa: ARG002  # the hook's signature
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Installation"]:
         with run_lock(self.paths):
+            if context.instance is not None:
+                end_abandoned_runs(context.instance, but=context.run.run_id if context.run else None)
             yield self

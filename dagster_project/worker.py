@@ -177,7 +177,8 @@ DBT = Worker("dagster_project.transform.child", "dbt")
 
 def serve(handle: int, module: str) -> None:
     """The child: load the module, then answer until the parent's end of the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; its end is the child's
+    for asked_to_end in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(asked_to_end, signal.SIG_IGN)  # the parent's to handle; its end is the child's
     connection: Connection[Any, Any] = Connection(handle)
     requests: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_receive, args=(connection, requests), daemon=True).start()
