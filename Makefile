@@ -8,7 +8,7 @@ export DO_NOT_TRACK := 1
 # The environment's bytecode is written once, at installation; without it every start costs seconds more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run test lint ui bench clean
+.PHONY: help setup run test soak lint ui bench clean
 
 help: ## 列出命令 / list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -27,6 +27,9 @@ run: $(READY) ## 模拟缺失的演示数据,运行各监测期并发布 / simul
 
 test: $(READY) lint ## 静态检查与全部测试 / static checks and every test
 	$(BIN)/pytest --numprocesses auto --dist loadfile
+
+soak: $(READY) ## 逐点崩溃试验,约两小时 / kill runs at every moment, fill every disk: about two hours
+	$(BIN)/pytest -m soak tests/crash
 
 lint: $(READY) ## ruff, mypy, sqlfluff
 	$(BIN)/ruff check .
