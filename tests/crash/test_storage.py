@@ -18,8 +18,8 @@ MOUNTED_BYTES = 64 << 20
 SHORT = (("", 600 * KIB), ("releases", 40 * KIB), ("releases", None))
 LONG = (
     ("", 0), ("", 200 * KIB), ("", 1200 * KIB), ("", 2000 * KIB), ("", 3000 * KIB), ("", 5000 * KIB), ("", None),
-    ("bronze", 8 * KIB), ("bronze", None), ("ingest", None), ("quality", 4 * KIB), ("dagster", 0), ("dagster", 300 * KIB),
-    ("dagster", None), ("dbt_target", None), ("reports", 100 * KIB), ("reports", None),
+    ("bronze", 8 * KIB), ("bronze", None), ("ingest", None), ("quality", 4 * KIB), ("dagster", 0),
+    ("dagster", 300 * KIB), ("dagster", None), ("dbt_target", None), ("reports", 100 * KIB), ("reports", None),
 )  # fmt: skip
 
 
