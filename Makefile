@@ -44,5 +44,5 @@ ui: $(READY) ## Dagster 界面,仅本机 / the Dagster UI, on loopback
 bench: $(READY) ## 计时并与两份脚本比较 / time it against two scripts of the same scoring
 	$(BIN)/python -m benchmarks.bench
 
-clean: ## 删除计算结果,保留原始数据与环境 / remove what is derived; raw data and environment stay
-	rm -rf data
+clean: ## 删除计算结果,保留原始数据、发布、日志与环境 / remove what is derived; raw data, releases, log, environment stay
+	[ ! -d data ] || find data -mindepth 1 -maxdepth 1 ! -name releases ! -name log.jsonl -exec rm -rf {} +

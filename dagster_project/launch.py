@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagster_project import runlog
-from dagster_project.errors import Busy, Interrupted, UsageError, explained
+from dagster_project.errors import Busy, Interrupted, NotReconciled, UsageError, explained
 from dagster_project.ingest.wave import export_files, list_waves, load_wave
 from dagster_project.lock import run_lock
 from dagster_project.paths import Paths
@@ -88,8 +88,8 @@ def run_wave(paths: Paths, wave_id: str, request: Request) -> RunOutcome:
     Raises the failure that stopped the run: InputRejected, GateFailed, Busy, NotReconciled, UsageError.
     """
     started = time.perf_counter()
-    wave = load_wave(paths, wave_id)
-    with run_lock(paths):
+    with run_lock(paths), _our_failures(paths, wave_id):
+        wave = load_wave(paths, wave_id)
         GATE.warm_up()
         warm_up(paths)
         from dagster_project.definitions import defs
@@ -99,19 +99,18 @@ def run_wave(paths: Paths, wave_id: str, request: Request) -> RunOutcome:
             job = defs.resolve_job_def(f"{wave.kind}_wave")
             wanted = [key for key in job.asset_layer.selected_asset_keys if key.to_user_string() != "report"]
             logging.getLogger("hotline").info("%s:开始 / started", wave_id)
-            with _our_failures(paths, wave_id):
-                result = job.execute_in_process(
-                    instance=instance,
-                    partition_key=wave_id,
-                    asset_selection=None if request.report else wanted,
-                    run_config={
-                        "ops": {
-                            "scores": {"config": {"lines": list(request.lines)}},
-                            "release": {"config": {"publish": request.publish}},
-                        },
-                        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            result = job.execute_in_process(
+                instance=instance,
+                partition_key=wave_id,
+                asset_selection=None if request.report else wanted,
+                run_config={
+                    "ops": {
+                        "scores": {"config": {"lines": list(request.lines)}},
+                        "release": {"config": {"publish": request.publish}},
                     },
-                )
+                    "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                },
+            )
     (made,) = (
         each.metadata["release"].value
         for event in result.get_asset_materialization_events()
@@ -210,17 +209,28 @@ def _end_abandoned_runs(paths: Paths, instance: "dg.DagsterInstance") -> None:
 @contextmanager
 def _our_failures(paths: Paths, wave_id: str) -> Iterator[None]:
     """Dagster wraps what a step raises; the failure that we can explain is logged, and what the caller gets."""
-    import dagster as dg
-
     try:
         yield
-    except dg.DagsterExecutionInterruptedError as error:  # Ctrl-C or a request to end; no Exception
-        interrupted = Interrupted("已中断;再次运行同一命令即可 / interrupted; run the same command again")
-        runlog.record_failure(paths, wave_id, interrupted)
-        raise interrupted from error
-    except Exception as error:
-        cause = explained(error)
-        runlog.record_failure(paths, wave_id, cause or error)
+    except BaseException as error:
+        cause = _interruption(error) or explained(error)
+        if cause is not None or isinstance(error, Exception):
+            _log_failure(paths, wave_id, cause or error)
         if cause is None:
             raise
         raise cause from error
+
+
+def _interruption(error: BaseException) -> Interrupted | None:
+    """What Dagster makes of Ctrl-C or a request to end."""
+    import dagster as dg
+
+    if not isinstance(error, dg.DagsterExecutionInterruptedError):
+        return None
+    return Interrupted("已中断;再次运行同一命令即可 / interrupted; run the same command again")
+
+
+def _log_failure(paths: Paths, wave_id: str, error: BaseException) -> None:
+    try:
+        runlog.record_failure(paths, wave_id, error)
+    except NotReconciled as damaged:  # told beside what stopped the run, and not in its place
+        logging.getLogger("hotline").warning("%s", damaged)

@@ -48,6 +48,12 @@ def record_release(paths: Paths, folder: Path) -> None:
     )  # fmt: skip
 
 
+def recorded_manifest(paths: Paths, release: str) -> str | None:
+    """SHA-256 of the release's manifest as it was last recorded; None where the log has no record of it."""
+    made = [each for each in chain.read(paths.log) if each["event"] == RELEASED and each["release"] == release]
+    return made[-1]["manifest"] if made else None
+
+
 def record_failure(paths: Paths, wave: str | None, error: BaseException | None) -> None:
     """Append what stopped a run, without its words: they may quote what was delivered."""
     exit_code = error.exit_code if isinstance(error, HotlineError) else HotlineError.exit_code

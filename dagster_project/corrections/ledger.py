@@ -219,7 +219,7 @@ def value_text(value: str | None) -> str:
 
 
 def _person(name: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    return "".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def _require_released_head(paths: Paths, wave: str, hashes: set[str]) -> None:

@@ -55,7 +55,7 @@ def as_markdown(changes: Changes) -> str:
         *([""] if changes.lines else ["", "无。"]),
         *(text for line in changes.lines for text in _line(line)),
         "",
-        f"## 名次改变({len(changes.ranks)})",
+        f"## 名次或得分改变({len(changes.ranks)})",
         "",
         *(_ranks(changes.ranks) if changes.ranks else ["无。"]),
         "",
@@ -113,13 +113,14 @@ def _ranks(ranks: tuple[RankChange, ...]) -> list[str]:
     rows = [
         "自身:其他单位得分保持已公布值时的名次变化;他人:其余部分。正数为名次后移。",
         "",
-        "| 排名 | 单位 | 原名次 | 新名次 | 自身 | 他人 | 他人保持原值时 | 自身得分 |",
-        "|---|---|---|---|---|---|---|---|",
+        "| 排名 | 单位 | 原得分 | 新得分 | 原名次 | 新名次 | 自身 | 他人 | 他人保持原值时 |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for each in ranks:
         cells = [
-            _inert(each.group), f"{_inert(each.name)}({each.unit_code})", _place(each.before), _place(each.after),
-            _moved(each.own), _moved(each.others), _place(each.held), "有变" if each.is_own else "未变",
+            _inert(each.group), f"{_inert(each.name)}({each.unit_code})", _value(each.score_before),
+            _value(each.score_after), _place(each.before), _place(each.after), _moved(each.own), _moved(each.others),
+            _place(each.held),
         ]  # fmt: skip
         rows.append(f"| {' | '.join(cells)} |")
     return rows

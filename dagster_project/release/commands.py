@@ -44,6 +44,12 @@ def _rendered(installation: Paths, wave: str, release: str, as_json: bool, no_re
     from dagster_project.report.publish import publish_report
 
     report = None if no_report else publish_report(installation, wave)
+    if report is None and installation.site_index(wave).exists():
+        typer.echo(
+            f"{wave}:报告仍是此前发布的,请运行 hotline report / the report still shows another release: hotline report "
+            f"--wave {wave}",
+            err=True,
+        )
     result = {"wave": wave, "release": release, "report": str(report.index) if report else None}
     text = f"{wave}  当前发布 / current release: {release}" + (f"\n  {report.index}" if report else "")
     typer.echo(json.dumps(result, ensure_ascii=False, indent=1) if as_json else text)

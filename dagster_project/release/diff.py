@@ -16,6 +16,7 @@ from dagster_project.errors import UsageError
 from dagster_project.release.reading import TOTAL, Release, Row
 from dagster_project.statistics.decomposition import Leaf, decompose, printed
 
+RECOMMENDATIONS = "*"  # no section of a narrative has this id
 METHODS = "methods/"  # below raw/
 
 
@@ -49,7 +50,7 @@ class LineChange:
 
 @dataclass(frozen=True)
 class RankChange:
-    """A unit whose rank is another one; parts are None where it was, or is, not ranked.
+    """A unit whose rank or score in a table is another one; parts are None where it was, or is, not ranked.
 
     `held`: its rank if all others had kept their published scores. `is_own`: its own score changed.
     """
@@ -59,6 +60,8 @@ class RankChange:
     name: str
     before: int | None
     after: int | None
+    score_before: Decimal | None
+    score_after: Decimal | None
     held: int | None
     own: int | None
     others: int | None
@@ -237,7 +240,8 @@ def _rank_changes(before: Release, after: Release) -> Iterable[RankChange]:
             was, now = old.get(unit, {}), new.get(unit, {})
             rank_before: int | None = was.get("rank")
             rank_after: int | None = now.get("rank")
-            if rank_before == rank_after:
+            scores = was.get("published"), now.get("published")
+            if rank_before == rank_after and scores[0] == scores[1]:
                 continue
             others = [row for code, row in old.items() if code != unit]
             held = None if rank_after is None else _rank_among(now["published"], others)
@@ -248,10 +252,12 @@ def _rank_changes(before: Release, after: Release) -> Iterable[RankChange]:
                 name=(now or was)["unit_name"],
                 before=rank_before,
                 after=rank_after,
+                score_before=scores[0],
+                score_after=scores[1],
                 held=held,
                 own=(held or 0) - (rank_before or 0) if is_ranked_in_both else None,
                 others=(rank_after or 0) - (held or 0) if is_ranked_in_both else None,
-                is_own=was.get("published") != now.get("published"),
+                is_own=scores[0] != scores[1],
             )
 
 
@@ -270,8 +276,10 @@ def _figure_changes(before: Release, after: Release) -> Iterable[FigureChange]:
 
 def _text_changes(before: Release, after: Release) -> Iterable[TextChange]:
     titles = {section["id"]: section["title"] for each in (before, after) for section in each.claims["sections"]}
+    titles[RECOMMENDATIONS] = "建议"
     old, new = (
         {section["id"]: [sentence["text"] for sentence in section["sentences"]] for section in each.claims["sections"]}
+        | {RECOMMENDATIONS: [f"{advice['title']}:{advice['text']}" for advice in each.claims["recommendations"]]}
         for each in (before, after)
     )
     for section in _in_order(new, old):

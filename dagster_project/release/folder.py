@@ -114,11 +114,12 @@ def headlines(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _require_equal(staged: Path, target: Path) -> None:
-    ours, theirs = file_hashes(staged), file_hashes(target)
+    # the manifest states the hashes of the others; of itself the staged one does
+    ours, theirs = (file_hashes(each) | {MANIFEST: sha256_of(each / MANIFEST)} for each in (staged, target))
     stated = json.loads((target / MANIFEST).read_text(encoding="utf-8"))["files"]
     differing = sorted(
         name for name in ours.keys() | theirs.keys() | stated.keys()
-        if not ours.get(name) == theirs.get(name) == stated.get(name)
+        if not ours.get(name) == theirs.get(name) == ({MANIFEST: ours[MANIFEST]} | stated).get(name)
     )  # fmt: skip
     if differing:
         raise NotReconciled(

@@ -8,6 +8,7 @@ from pathlib import Path
 from dagster_project.claims import narrative
 from dagster_project.errors import NotReconciled
 from dagster_project.ingest.bronze import IngestReport
+from dagster_project.ingest.fingerprint import surroundings_fingerprint
 from dagster_project.ingest.wave import Wave
 from dagster_project.paths import Paths
 from dagster_project.release.baseline import baseline_folder, baseline_release
@@ -31,8 +32,8 @@ def freeze(paths: Paths, wave: Wave) -> Path:
     published tables were not made from the bronze and baseline that stand now, GateFailed where the
     report's text claims what its figures do not bear out.
     """
-    _require_of_one_piece(paths, wave)
     report = IngestReport.from_json(paths.ingest_report(wave.id).read_text(encoding="utf-8"))
+    _require_of_one_piece(paths, wave, report)
     identity = identify(paths, wave, report)
     releases = paths.releases(wave.id)
     with staging_folder(releases, identity.release) as staged:
@@ -61,10 +62,10 @@ def identify(paths: Paths, wave: Wave, report: IngestReport) -> Identity:
     )
 
 
-def _require_of_one_piece(paths: Paths, wave: Wave) -> None:
-    made_from = published_inputs(paths, wave.id)
-    expected = (inputs_digest(paths, wave.id), baseline_release(paths, wave))
-    if made_from != expected:
+def _require_of_one_piece(paths: Paths, wave: Wave, report: IngestReport) -> None:
+    made_from = (published_inputs(paths, wave.id), report.surroundings)
+    stands = (inputs_digest(paths, wave.id), baseline_release(paths, wave)), surroundings_fingerprint(paths, wave)
+    if made_from != stands:
         raise NotReconciled(
             f"{wave.id}:已计算的排名与当前数据不一致,请重新运行 / the rankings that stand were not made from the "
             "present input; run the wave again"

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dagster_project import runlog
-from dagster_project.errors import UsageError
+from dagster_project.errors import NotReconciled, UsageError
+from dagster_project.files import sha256_of
 from dagster_project.ingest.wave import list_waves
 from dagster_project.paths import Paths
-from dagster_project.release.folder import current_release, require_whole, switch
+from dagster_project.release.folder import MANIFEST, current_release, require_whole, switch
 
 logger = logging.getLogger("hotline")
 
@@ -33,8 +34,14 @@ def publish(paths: Paths, wave: str, release: str) -> Path:
     """
     folder = release_folder(paths, wave, release)
     require_whole(folder)
+    if runlog.recorded_manifest(paths, release) != sha256_of(folder / MANIFEST):
+        raise NotReconciled(
+            f"发布 {release} 的 {MANIFEST} 与日志记录的不同 / {MANIFEST} of release {release} is not the one that "
+            "the log recorded"
+        )
     current = current_release(paths.current(wave))
-    if current != folder:
+    published = runlog.publications(paths, wave)
+    if current != folder or not published or published[-1]["release"] != release:
         # the record first: killed between the two, the same command does both again
         runlog.record(
             paths, runlog.PUBLISHED, wave=wave, release=release, previous_release=current.name if current else None
@@ -49,26 +56,35 @@ def rollback(paths: Paths, wave: str) -> Path:
 
     Raises UsageError where there was none, and what `publish` raises.
     """
-    former = previous_release(paths, wave)
+    former = _came_after(paths, wave, first=True)
     if former is None:
         raise UsageError(f"{wave}:没有更早的发布可以恢复 / there is no earlier release to go back to")
     return publish(paths, wave, former)
 
 
 def previous_release(paths: Paths, wave: str) -> str | None:
-    """The release that readers saw before the current one; None where it is the first.
+    """The release that readers saw last before the current one; None where it is the first.
 
     Raises UsageError where there is no such wave.
     """
     require_known(paths, wave)
+    return _came_after(paths, wave, first=False)
+
+
+def _came_after(paths: Paths, wave: str, first: bool) -> str | None:
+    """What stood before the current release when it was published, the first or the latest time.
+
+    Going back asks for the first: after going back once, the latest is what was just taken back.
+    """
     current = current_release(paths.current(wave))
     if current is None:
         return None
-    for record in reversed(runlog.publications(paths, wave)):
-        if record["release"] == current.name:
-            former: str | None = record["previous_release"]
-            return former
-    return None
+    former = [
+        record["previous_release"]
+        for record in runlog.publications(paths, wave)
+        if record["release"] == current.name and record["previous_release"] != current.name
+    ]
+    return former[0 if first else -1] if former else None
 
 
 def list_releases(paths: Paths, wave: str) -> list[Listed]:
@@ -80,9 +96,11 @@ def list_releases(paths: Paths, wave: str) -> list[Listed]:
     current = current_release(paths.current(wave))
     published = [record["release"] for record in runlog.publications(paths, wave)]
     there = sorted(path.name for path in paths.releases(wave).glob("[!.]*") if path.is_dir() and not path.is_symlink())
+    known = [each for each in dict.fromkeys(published) if each in there]
+    never = [each for each in there if each not in published]
     return [
         Listed(release, current is not None and current.name == release, published.count(release))
-        for release in [*dict.fromkeys(each for each in published if each in there), *(set(there) - set(published))]
+        for release in (*known, *never)
     ]
 
 

@@ -4,6 +4,7 @@ Belongs here: holding what lies on disk against what was written down of it. Doe
 chains themselves (`chain.py`), making anything good again.
 """
 
+import hashlib
 import json
 import os
 import subprocess
@@ -20,6 +21,7 @@ from dagster_project.errors import HotlineError, InputRejected, NotReconciled
 from dagster_project.files import sha256_of
 from dagster_project.ingest.frozen import require_frozen
 from dagster_project.ingest.wave import export_files, list_waves, load_wave
+from dagster_project.lock import run_lock
 from dagster_project.paths import Paths
 from dagster_project.release.folder import MANIFEST, require_whole
 from dagster_project.release.identity import Identity
@@ -46,6 +48,19 @@ def verify(paths: Paths, wave_ids: tuple[str, ...], rebuild: bool) -> Proof:
     for wave in wave_ids:
         require_known(paths, wave)
     waves = [*dict.fromkeys(wave_ids or list_waves(paths))]
+    with run_lock(paths):  # what a run is changing can not be held against anything
+        checked, faults = _held_against_records(paths, waves)
+    if rebuild and faults:
+        faults.append("因以上问题未重做 / nothing was made anew because of these faults")
+    elif rebuild:
+        for wave in waves:
+            if paths.current(wave).is_symlink():
+                checked["重做 / rebuilt"] += 1
+                faults += _rebuild_faults(paths, wave)
+    return Proof(dict(checked), faults)
+
+
+def _held_against_records(paths: Paths, waves: list[str]) -> tuple[Counter[str], list[str]]:
     checked: Counter[str] = Counter()
     faults: list[str] = []
     log: list[Record] = []
@@ -64,17 +79,11 @@ def verify(paths: Paths, wave_ids: tuple[str, ...], rebuild: bool) -> Proof:
         for folder in sorted(path for path in paths.releases(wave).glob("[!.]*") if not path.is_symlink()):
             checked["发布 / releases"] += 1
             faults += _release_faults(folder, [each for each in log if each.get("release") == folder.name])
-        if paths.current(wave).is_symlink():
-            faults += _current_faults(paths, wave, log)
-            found = list(_raw_faults(paths, wave))
-            faults += [fault for fault in found if fault]
-            checked["原始文件与声明 / raw files and declarations"] += len(found)
-    if rebuild and not faults:
-        for wave in waves:
-            if paths.current(wave).is_symlink():
-                checked["重做 / rebuilt"] += 1
-                faults += _rebuild_faults(paths, wave)
-    return Proof(dict(checked), faults)
+        faults += _current_faults(paths, wave, log)
+        found = list(_raw_faults(paths, wave))
+        faults += [fault for fault in found if fault]
+        checked["原始文件与声明 / raw files and declarations"] += len(found)
+    return checked, faults
 
 
 def _frozen_faults(paths: Paths, wave: str) -> list[str]:
@@ -124,10 +133,14 @@ def _identity(manifest: Record) -> Identity:
 
 
 def _current_faults(paths: Paths, wave: str, log: list[Record]) -> Iterator[str]:
+    published = [each["release"] for each in log if each["event"] == runlog.PUBLISHED and each["wave"] == wave]
+    if not paths.current(wave).is_symlink():
+        if published or paths.current(wave).exists():
+            yield f"releases/{wave}/current: 应为指向发布的链接 / must be a link to the release that was published"
+        return
     release = paths.current(wave).readlink().name
     if not paths.current(wave).exists():
         yield f"releases/{wave}/current: 指向不存在的发布 / points at a release that is not there: {release}"
-    published = [each["release"] for each in log if each["event"] == runlog.PUBLISHED and each["wave"] == wave]
     if not published or published[-1] != release:
         yield f"releases/{wave}/current: {release} 不是日志中最后公布的 / is not what the log says was published last"
 
@@ -136,7 +149,7 @@ def _raw_faults(paths: Paths, wave: str) -> Iterator[str]:
     """One text per raw file and declaration that the current release was made from; empty where it is the same."""
     manifest = _manifest(paths, wave)
     if manifest is None:
-        return
+        return  # there is no release, or what is wrong with it is told already
     stated = {paths.wave_raw(wave) / file["file"]: file["sha256"] for file in manifest["raw_files"]}
     stated |= {paths.raw / name: sha256 for name, sha256 in manifest["declaration_files"].items()}
     for path, sha256 in sorted(stated.items()):
@@ -157,11 +170,20 @@ def _raw_faults(paths: Paths, wave: str) -> Iterator[str]:
 
 
 def _manifest(paths: Paths, wave: str) -> Record | None:
+    """The manifest of the current release; None where there is none, or not the one that was recorded."""
     try:
-        manifest: Record = json.loads((paths.current(wave) / MANIFEST).read_bytes())
-        return manifest
-    except (OSError, ValueError):
-        return None  # told of the release already
+        content = (paths.current(wave) / MANIFEST).read_bytes()
+    except OSError:
+        return None
+    release = paths.current(wave).resolve().name
+    try:
+        recorded = runlog.recorded_manifest(paths, release)
+    except NotReconciled:
+        recorded = None
+    if recorded != hashlib.sha256(content).hexdigest():
+        return None
+    manifest: Record = json.loads(content)
+    return manifest
 
 
 def _rebuild_faults(paths: Paths, wave: str) -> Iterator[str]:

@@ -235,10 +235,9 @@ def _probe_tables(release: Release, line_id: str) -> list[ProbeTable]:
 def _probe_table(release: Release, title: str, codes: tuple[str, ...], units: dict[str, dict[str, Row]]) -> ProbeTable:
     scenarios = {unit_id: next(iter(cells.values()))["scenario_code"] for unit_id, cells in units.items()}
     times = Counter(scenarios.values())
+    numbers = {unit_id: number for number, unit_id in enumerate(units, start=1)}
     names = {
-        unit_id: scenario
-        if scenario and times[scenario] == 1
-        else f"第{unit_id.rsplit('-', 1)[-1].lstrip('0')}次{scenario or ''}"
+        unit_id: scenario if scenario and times[scenario] == 1 else f"第{numbers[unit_id]}次{scenario or ''}"
         for unit_id, scenario in scenarios.items()
     }
     order = {row["scenario_code"]: number for number, row in enumerate(release.method("scenarios"))}

@@ -1,6 +1,7 @@
 """Releases one after the other: made, published, compared, undone, proved, and made anew from nothing."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -101,7 +102,45 @@ def test_a_changed_release_is_not_published(copy: Installation) -> None:
     figures.write_bytes(figures.read_bytes().replace(b"89.0", b"99.0", 1))
     result = copy.hotline("publish", second, "--wave", "2023")
     assert result.code == 6 and "figures.json" in result.err
+    figures.write_bytes(figures.read_bytes().replace(b"99.0", b"89.0", 1))
+    manifest = figures.with_name("manifest.json")
+    manifest.write_bytes(manifest.read_bytes().replace(b'"synthetic": true', b'"synthetic": false', 1))
+    for arguments in (("publish", second, "--wave", "2023"), ("run", "--wave", "2023", "--no-report")):
+        result = copy.hotline(*arguments)
+        assert result.code == 6 and "manifest.json" in result.err
     assert copy.current("2023") != second
+
+
+def test_going_back_twice_goes_back_twice(copy: Installation) -> None:
+    first = copy.current("2023")
+    seen = [first]
+    for _ in range(2):
+        change_one_answer(copy.paths)
+        narrative = copy.paths.raw / "2023/recommendations.yml"
+        narrative.write_text(narrative.read_text(encoding="utf-8") + f"# {len(seen)}\n", encoding="utf-8")
+        copy.run("--wave", "2023", "--no-report")
+        seen.append(copy.current("2023"))
+    assert len(set(seen)) == 3
+    for expected in (seen[1], seen[0]):
+        assert copy.hotline("rollback", "--wave", "2023", "--no-report").code == 0
+        assert copy.current("2023") == expected
+    assert copy.hotline("rollback", "--wave", "2023").code == 2
+
+
+def test_a_method_that_changes_before_the_release_is_frozen_is_noticed(copy: Installation) -> None:
+    """The scores that stand were made by another: a release must not name this one."""
+    before = copy.current("2023")
+    rules = copy.paths.method("v2023") / "scenarios.csv"
+    rules.write_text(rules.read_text(encoding="utf-8").replace("社保", "社会保险", 1), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "dagster", "asset", "materialize", "--select", "release", "--partition", "2023",
+         "-m", "dagster_project.definitions"],
+        capture_output=True, text=True, timeout=300, check=False,
+        env={**copy.variables(), "DAGSTER_HOME": str(copy.paths.dagster_home)},
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "run the wave again" in done.stdout + done.stderr
+    assert copy.current("2023") == before
 
 
 PLACES = {
@@ -137,6 +176,32 @@ def test_one_flipped_bit_is_found_and_its_place_is_told(proved: Installation, na
         finally:
             path.write_bytes(whole)
         assert any(place in fault for fault in proof.faults), (at, proof.faults)
+    assert verify(proved.paths, (), rebuild=False).faults == []
+
+
+def test_a_flipped_bit_inside_a_key_of_the_manifest_is_a_fault_like_others(proved: Installation) -> None:
+    path = proved.paths.current("2023") / "manifest.json"
+    whole = path.read_bytes()
+    for key in (b'"raw_files"', b'"sha256"', b'"declaration_files"', b'"corrections"', b'"synthetic"'):
+        at = whole.index(key) + 2
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x01]) + whole[at + 1 :])
+        try:
+            assert any("manifest.json" in fault for fault in verify(proved.paths, (), rebuild=False).faults), key
+        finally:
+            path.write_bytes(whole)
+
+
+def test_a_current_that_is_gone_or_is_no_link_is_found(proved: Installation) -> None:
+    link = proved.paths.current("2023")
+    release = link.readlink()
+    link.unlink()
+    try:
+        assert any("current" in fault for fault in verify(proved.paths, (), rebuild=False).faults)
+        shutil.copytree(link.parent / release, link)
+        assert any("must be a link" in fault for fault in verify(proved.paths, (), rebuild=False).faults)
+        shutil.rmtree(link)
+    finally:
+        link.symlink_to(release)
     assert verify(proved.paths, (), rebuild=False).faults == []
 
 
