@@ -105,6 +105,7 @@ def _from_yaml(path: Path) -> list[Request]:
             if name not in item.content:
                 item.fault(name, "缺少此项", "missing")
         item.close()
+        # ignored: mypy infers no type for a lambda that binds its loop's value by a default
         requests.append(Request(_normal(values), lambda name, at=at: f"{path.name}: {at}{name}", path.parent))  # type: ignore[misc]
     yml.close()
     if yml.faults:
@@ -126,6 +127,7 @@ def _from_csv(path: Path) -> list[Request]:
             )
             continue
         values: dict[str, str | None] = dict(zip(header, record, strict=True))
+        # ignored: mypy infers no type for a lambda that binds its loop's value by a default
         requests.append(
             Request(_normal(values), lambda name, row=row: Place(path.name, None, row, name).text(), path.parent)  # type: ignore[misc]
         )
