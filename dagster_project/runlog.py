@@ -8,6 +8,7 @@ import getpass
 import json
 import os
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,9 @@ def record_release(paths: Paths, folder: Path) -> None:
     )  # fmt: skip
 
 
-def recorded_manifest(paths: Paths, release: str) -> str | None:
-    """SHA-256 of the release's manifest as it was last recorded; None where the log has no record of it."""
-    made = [each for each in chain.read(paths.log) if each["event"] == RELEASED and each["release"] == release]
+def recorded_manifest(log: Iterable[dict[str, Any]], release: str) -> str | None:
+    """SHA-256 of the release's manifest as the log last recorded it; None where it has no record of it."""
+    made = [each for each in log if each["event"] == RELEASED and each["release"] == release]
     return made[-1]["manifest"] if made else None
 
 
@@ -60,9 +61,9 @@ def record_failure(paths: Paths, wave: str | None, error: BaseException | None) 
     record(paths, FAILED, wave=wave, error=type(error).__name__, exit_code=exit_code)
 
 
-def publications(paths: Paths, wave: str) -> list[dict[str, Any]]:
+def publications(log: Iterable[dict[str, Any]], wave: str) -> list[dict[str, Any]]:
     """The records of the wave's publications, the first one first; `previous_release` is what stood before."""
-    return [each for each in chain.read(paths.log) if each["event"] == PUBLISHED and each["wave"] == wave]
+    return [each for each in log if each["event"] == PUBLISHED and each["wave"] == wave]
 
 
 def _user() -> str:

@@ -34,30 +34,31 @@ def freeze(paths: Paths, wave: Wave) -> Path:
     """
     report = IngestReport.from_json(paths.ingest_report(wave.id).read_text(encoding="utf-8"))
     _require_of_one_piece(paths, wave, report)
-    identity = identify(paths, wave, report)
+    declared = declaration_files(paths, wave)
+    baseline = baseline_folder(paths, wave)
+    identity = identify(wave, report, declared, baseline)
     releases = paths.releases(wave.id)
     with staging_folder(releases, identity.release) as staged:
-        baseline = baseline_folder(paths, wave)
         write_tables(paths, wave.id, staged, SYNTHETIC_NOTE if wave.is_synthetic else "", baseline)
         shutil.copytree(paths.method(wave.method), staged / "method")
         shutil.copyfile(paths.quality(wave.id), staged / "quality.json")
         _write_claims(paths, wave, staged, baseline)
-        _write_manifest(wave, report, identity, declaration_files(paths, wave), staged)
+        _write_manifest(wave, report, identity, declared, staged)
         folder = releases / identity.release
         keep(staged, folder)
     record_release(paths, folder)
     return folder
 
 
-def identify(paths: Paths, wave: Wave, report: IngestReport) -> Identity:
+def identify(wave: Wave, report: IngestReport, declared: dict[str, str], baseline: Path | None) -> Identity:
     """What a release made now would be made from."""
     files = tuple({"file": file.file, "sha256": file.sha256, "bytes": file.bytes} for file in report.files)
     return Identity(
         wave=wave.id,
         raw_files=files,
-        declaration=declaration_version(declaration_files(paths, wave)),
+        declaration=declaration_version(declared),
         code=code_version(),
-        baseline_release=baseline_release(paths, wave),
+        baseline_release=baseline.name if baseline else None,
         ledger_head=report.ledger_head,
     )
 

@@ -8,7 +8,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from dagster_project import runlog
+from dagster_project import chain, runlog
 from dagster_project.errors import NotReconciled, UsageError
 from dagster_project.files import sha256_of
 from dagster_project.ingest.wave import list_waves
@@ -34,13 +34,14 @@ def publish(paths: Paths, wave: str, release: str) -> Path:
     """
     folder = release_folder(paths, wave, release)
     require_whole(folder)
-    if runlog.recorded_manifest(paths, release) != sha256_of(folder / MANIFEST):
+    log = chain.read(paths.log)
+    if runlog.recorded_manifest(log, release) != sha256_of(folder / MANIFEST):
         raise NotReconciled(
             f"发布 {release} 的 {MANIFEST} 与日志记录的不同 / {MANIFEST} of release {release} is not the one that "
             "the log recorded"
         )
     current = current_release(paths.current(wave))
-    published = runlog.publications(paths, wave)
+    published = runlog.publications(log, wave)
     if current != folder or not published or published[-1]["release"] != release:
         # the record first: killed between the two, the same command does both again
         runlog.record(
@@ -56,7 +57,8 @@ def rollback(paths: Paths, wave: str) -> Path:
 
     Raises UsageError where there was none, and what `publish` raises.
     """
-    former = _came_after(paths, wave, first=True)
+    # the first: after going back once, the latest is what was just taken back
+    former = next(iter(_stood_before(paths, wave)), None)
     if former is None:
         raise UsageError(f"{wave}:没有更早的发布可以恢复 / there is no earlier release to go back to")
     return publish(paths, wave, former)
@@ -67,24 +69,21 @@ def previous_release(paths: Paths, wave: str) -> str | None:
 
     Raises UsageError where there is no such wave.
     """
+    former = _stood_before(paths, wave)
+    return former[-1] if former else None
+
+
+def _stood_before(paths: Paths, wave: str) -> list[str | None]:
+    """What stood before the current release, each time that it was published; None where nothing did."""
     require_known(paths, wave)
-    return _came_after(paths, wave, first=False)
-
-
-def _came_after(paths: Paths, wave: str, first: bool) -> str | None:
-    """What stood before the current release when it was published, the first or the latest time.
-
-    Going back asks for the first: after going back once, the latest is what was just taken back.
-    """
     current = current_release(paths.current(wave))
     if current is None:
-        return None
-    former = [
+        return []
+    return [
         record["previous_release"]
-        for record in runlog.publications(paths, wave)
+        for record in runlog.publications(chain.read(paths.log), wave)
         if record["release"] == current.name and record["previous_release"] != current.name
     ]
-    return former[0 if first else -1] if former else None
 
 
 def list_releases(paths: Paths, wave: str) -> list[Listed]:
@@ -94,14 +93,20 @@ def list_releases(paths: Paths, wave: str) -> list[Listed]:
     """
     require_known(paths, wave)
     current = current_release(paths.current(wave))
-    published = [record["release"] for record in runlog.publications(paths, wave)]
-    there = sorted(path.name for path in paths.releases(wave).glob("[!.]*") if path.is_dir() and not path.is_symlink())
+    published = [record["release"] for record in runlog.publications(chain.read(paths.log), wave)]
+    there = _there(paths, wave)
     known = [each for each in dict.fromkeys(published) if each in there]
     never = [each for each in there if each not in published]
     return [
         Listed(release, current is not None and current.name == release, published.count(release))
         for release in (*known, *never)
     ]
+
+
+def _there(paths: Paths, wave: str) -> list[str]:
+    """Ids of the releases that lie in the wave's folder, sorted."""
+    folders = paths.releases(wave).glob("[!.]*")
+    return sorted(path.name for path in folders if path.is_dir() and not path.is_symlink())
 
 
 def require_known(paths: Paths, wave: str) -> None:
@@ -112,7 +117,8 @@ def require_known(paths: Paths, wave: str) -> None:
 
 def release_folder(paths: Paths, wave: str, release: str) -> Path:
     """Folder of a release by its id. Raises UsageError where there is none."""
-    there = [each.release for each in list_releases(paths, wave)]
+    require_known(paths, wave)
+    there = _there(paths, wave)
     if release not in there:
         raise UsageError(
             f"{wave} 没有发布 {release} / there is no such release of {wave}; hotline releases --wave {wave}: "

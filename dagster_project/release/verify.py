@@ -78,9 +78,9 @@ def _held_against_records(paths: Paths, waves: list[str]) -> tuple[Counter[str],
         faults += _frozen_faults(paths, wave)
         for folder in sorted(path for path in paths.releases(wave).glob("[!.]*") if not path.is_symlink()):
             checked["发布 / releases"] += 1
-            faults += _release_faults(folder, [each for each in log if each.get("release") == folder.name])
+            faults += _release_faults(folder, runlog.recorded_manifest(log, folder.name))
         faults += _current_faults(paths, wave, log)
-        found = list(_raw_faults(paths, wave))
+        found = list(_raw_faults(paths, wave, log))
         faults += [fault for fault in found if fault]
         checked["原始文件与声明 / raw files and declarations"] += len(found)
     return checked, faults
@@ -96,16 +96,15 @@ def _frozen_faults(paths: Paths, wave: str) -> list[str]:
     return []
 
 
-def _release_faults(folder: Path, records: list[Record]) -> Iterator[str]:
+def _release_faults(folder: Path, recorded: str | None) -> Iterator[str]:
     """What is wrong with a release: its files, its manifest, its name."""
     place = f"releases/{folder.parent.name}/{folder.name}"
-    made = [each["manifest"] for each in records if each["event"] == runlog.RELEASED]
     if not (folder / MANIFEST).exists():
         yield f"{place}: {MANIFEST} 缺失 / is missing"
         return
-    if not made:
+    if recorded is None:
         yield f"{place}: 日志中没有它的记录 / the log has no record of it"
-    elif made[-1] != sha256_of(folder / MANIFEST):
+    elif recorded != sha256_of(folder / MANIFEST):
         yield f"{place}/{MANIFEST}: 与日志记录的不同 / is not the one that the log recorded"
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
@@ -133,7 +132,7 @@ def _identity(manifest: Record) -> Identity:
 
 
 def _current_faults(paths: Paths, wave: str, log: list[Record]) -> Iterator[str]:
-    published = [each["release"] for each in log if each["event"] == runlog.PUBLISHED and each["wave"] == wave]
+    published = [each["release"] for each in runlog.publications(log, wave)]
     if not paths.current(wave).is_symlink():
         if published or paths.current(wave).exists():
             yield f"releases/{wave}/current: 应为指向发布的链接 / must be a link to the release that was published"
@@ -145,9 +144,9 @@ def _current_faults(paths: Paths, wave: str, log: list[Record]) -> Iterator[str]
         yield f"releases/{wave}/current: {release} 不是日志中最后公布的 / is not what the log says was published last"
 
 
-def _raw_faults(paths: Paths, wave: str) -> Iterator[str]:
+def _raw_faults(paths: Paths, wave: str, log: list[Record]) -> Iterator[str]:
     """One text per raw file and declaration that the current release was made from; empty where it is the same."""
-    manifest = _manifest(paths, wave)
+    manifest = _manifest(paths, wave, log)
     if manifest is None:
         return  # there is no release, or what is wrong with it is told already
     stated = {paths.wave_raw(wave) / file["file"]: file["sha256"] for file in manifest["raw_files"]}
@@ -169,18 +168,13 @@ def _raw_faults(paths: Paths, wave: str) -> Iterator[str]:
         yield f"raw/{wave}/corrections: 台账缺少当前发布所依据的记录 / the ledger lacks what the release stands on"
 
 
-def _manifest(paths: Paths, wave: str) -> Record | None:
+def _manifest(paths: Paths, wave: str, log: list[Record]) -> Record | None:
     """The manifest of the current release; None where there is none, or not the one that was recorded."""
     try:
         content = (paths.current(wave) / MANIFEST).read_bytes()
     except OSError:
         return None
-    release = paths.current(wave).resolve().name
-    try:
-        recorded = runlog.recorded_manifest(paths, release)
-    except NotReconciled:
-        recorded = None
-    if recorded != hashlib.sha256(content).hexdigest():
+    if runlog.recorded_manifest(log, paths.current(wave).resolve().name) != hashlib.sha256(content).hexdigest():
         return None
     manifest: Record = json.loads(content)
     return manifest
