@@ -79,6 +79,10 @@ class Paths:
         """The latest verdicts of both gates for a wave (JSON)."""
         return self.home / "quality" / f"{_name(wave)}.json"
 
+    def rank_sets(self, wave: str) -> Path:
+        """Rank sets of the wave's groups as last computed: a run takes them from here where no score changed."""
+        return self.home / "rank_sets" / _name(wave)
+
     def releases(self, wave: str) -> Path:
         return self.home / "releases" / _name(wave)
 

@@ -410,6 +410,29 @@ class Rank:
 
 
 @dataclass(frozen=True)
+class RankSet:
+    """The places that a unit, by its code, could have: its own 95 % set in a group."""
+
+    type: ClassVar[str] = "rank_set"
+    group: str
+    unit: str
+    low: int
+    high: int
+
+    def judge(self, world: World) -> Verdict:
+        found = [row for row in world.rankings.get(self.group, ()) if row["unit_code"] == self.unit]
+        claimed, figures = f"{self.unit}: {self.low}-{self.high}", (f"ranking.{self.group}",)
+        if len(found) != 1 or found[0].get("rank_low") is None:
+            return Verdict(self.type, figures, claimed, NONE, False)
+        low, high = found[0]["rank_low"], found[0]["rank_high"]
+        return Verdict(self.type, figures, claimed, f"{self.unit}: {low}-{high}", (low, high) == (self.low, self.high))
+
+    def stated(self) -> list[Stated]:
+        name = f"ranking.{self.group}.{self.unit}"
+        return [(name, "rank_low", Decimal(self.low)), (name, "rank_high", Decimal(self.high))]
+
+
+@dataclass(frozen=True)
 class Ordering:
     """Figures that rise or fall in the order in which they are named.
 

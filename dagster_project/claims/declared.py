@@ -21,6 +21,7 @@ from dagster_project.claims.claim import (
     Ordering,
     Partition,
     Rank,
+    RankSet,
     Share,
     Threshold,
     World,
@@ -176,6 +177,9 @@ TYPES: dict[str, Callable[[Declaration], Claim]] = {
     "partition": _partition,
     "count": lambda yml: Count(yml.take("figure", str), whole(yml, "value") or 0, whole(yml, "n", 1, default=None)),
     "rank": lambda yml: Rank(yml.take("group", str), yml.take("unit", str), whole(yml, "rank", 1) or 0),
+    "rank_set": lambda yml: RankSet(
+        yml.take("group", str), yml.take("unit", str), whole(yml, "low", 1) or 0, whole(yml, "high", 1) or 0
+    ),
     "ordering": _ordering,
     "threshold": _threshold,
 }

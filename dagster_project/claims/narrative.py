@@ -28,13 +28,14 @@ from dagster_project.claims.claim import (
     Level,
     Ordering,
     Rank,
+    RankSet,
     Row,
     Share,
     World,
     printed,
 )
 from dagster_project.claims.declared import claims_under, each_of, read_yaml, require_known
-from dagster_project.claims.wording import DOWN_WORDS, UP_WORDS, judged, unbound_numbers
+from dagster_project.claims.wording import DOWN_WORDS, UP_WORDS, is_wide, judged, place_words, unbound_numbers
 from dagster_project.errors import GateFailed
 from dagster_project.ingest.declaration import Declaration
 from dagster_project.ingest.faults import reject, shown
@@ -387,10 +388,18 @@ def _whole(world: World, _words: Mapping[str, str], figure: str, _argument: str)
 
 
 def _top(world: World, _words: Mapping[str, str], group: str, argument: str) -> Filled | None:
-    """The units of the first places, as they are listed."""
-    rows = [row for row in world.rankings.get(group, ()) if row["rank"] is not None and row["rank"] <= int(argument)]
-    names = "、".join(row["unit_name"] for row in rows)
-    return (names, [Rank(group, row["unit_code"], row["rank"]) for row in rows]) if rows else None
+    """The units of the first places, as they are listed, each with its set of ranks where that is wide."""
+    ranked = [row for row in world.rankings.get(group, ()) if row["rank"] is not None]
+    rows = [row for row in ranked if row["rank"] <= int(argument)]
+    wide = {row["unit_code"] for row in rows if is_wide(row, len(ranked))}
+    names = [
+        row["unit_name"] + (f"（{place_words(row, len(ranked))}）" if row["unit_code"] in wide else "") for row in rows
+    ]
+    claims: list[Claim] = [Rank(group, row["unit_code"], row["rank"]) for row in rows]
+    claims += [
+        RankSet(group, row["unit_code"], row["rank_low"], row["rank_high"]) for row in rows if row["unit_code"] in wide
+    ]
+    return ("、".join(names), claims) if rows else None
 
 
 def _extreme(is_highest: bool) -> Callable[[World, Mapping[str, str], str, str], Filled | None]:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from decimal import Decimal
 
-from dagster_project.claims.claim import Claim, Difference, Growth, Verdict, World, signed
+from dagster_project.claims.claim import Claim, Difference, Growth, Row, Verdict, World, signed
 
 # Words that say which way a change went, and what must stand beside them where the basis is not comparable.
 UP_WORDS = ("提升", "提高", "上升", "升高", "升至", "增长", "增加")
@@ -16,6 +16,25 @@ DOWN_WORDS = ("下降", "降低", "降至", "减少", "回落", "下滑")
 QUALIFIERS = ("不可比", "可比口径")
 NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?")
 NAME = "12345"  # what the hotlines are called
+
+
+# A set of ranks is wide where it holds more than this share of a table, and more than two places.
+WIDE_SHARE = Decimal("0.1")
+
+
+def place_words(row: Row, n_ranked: int) -> str:
+    """The place of a row of a ranking: 第5名, or 第5–23名之间 where its 95 % set is too wide for a bare rank."""
+    if row["rank"] is None:
+        return "未排名"
+    if is_wide(row, n_ranked):
+        return f"第{row['rank_low']}–{row['rank_high']}名之间"
+    return f"第{row['rank']}名" + ("（并列）" if row["is_tied"] else "")
+
+
+def is_wide(row: Row, n_ranked: int) -> bool:
+    """Whether the set of ranks of a row is too wide for its rank to be told alone. No set is not wide."""
+    low, high = row.get("rank_low"), row.get("rank_high")
+    return low is not None and high is not None and high - low >= 2 and high - low + 1 > WIDE_SHARE * n_ranked
 
 
 def numbers_of(text: str) -> list[Decimal]:

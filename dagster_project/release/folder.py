@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from dagster_project.errors import HotlineError, NotReconciled
 from dagster_project.files import flush_folder, sha256_of
 
@@ -22,6 +25,11 @@ HEADLINES = (
     "total.score", "phone.score", "web.score", "class.hot", "class.warm", "class.cold", "class.dead",
     "smart.voice_lines",
 )  # fmt: skip
+
+
+def write_parquet(table: pa.Table, path: Path) -> None:
+    """One file of a release: its bytes depend on the rows, their order and pyarrow's version alone."""
+    pq.write_table(table.replace_schema_metadata(None), path, compression="zstd", write_page_index=False)
 
 
 def file_hashes(folder: Path) -> dict[str, str]:

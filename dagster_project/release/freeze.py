@@ -39,8 +39,8 @@ def freeze(paths: Paths, wave: Wave) -> Path:
     identity = identify(wave, report, declared, baseline)
     releases = paths.releases(wave.id)
     with staging_folder(releases, identity.release) as staged:
-        write_tables(paths, wave.id, staged, SYNTHETIC_NOTE if wave.is_synthetic else "", baseline)
         shutil.copytree(paths.method(wave.method), staged / "method")
+        write_tables(paths, wave.id, staged, SYNTHETIC_NOTE if wave.is_synthetic else "", baseline)
         shutil.copyfile(paths.quality(wave.id), staged / "quality.json")
         _write_claims(paths, wave, staged, baseline)
         _write_manifest(wave, report, identity, declared, staged)

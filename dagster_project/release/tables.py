@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 
 from dagster_project.database import connect
 from dagster_project.paths import Paths
+from dagster_project.release.folder import write_parquet
+from dagster_project.release.uncertainty import with_rank_sets, write_standard_errors
 from dagster_project.statistics.decomposition import Leaf, decompose, printed
 from dagster_project.statistics.replication import class_probabilities
 
@@ -47,12 +49,6 @@ TABLES = {
         f" {EFFECTIVE_WEIGHT}, na_reason",
         "line_id, channel, level, node_code",
     ),
-    "rankings": (
-        "pub_rankings",
-        "group_code, rank, is_tied, unit, unit_code, unit_name, line_class, n_lines,"
-        f" {_decimal('published')}, {_decimal('change')}, places_gained",
-        "group_code, list_order",
-    ),
     "aggregates": (
         "pub_aggregates",
         f"dimension, member, channel, level, node_code, n, n_na, mean_nano, {_decimal('published')}",
@@ -65,6 +61,12 @@ TABLES = {
     ),
     "line_flags": ("pub_line_flags", "line_id, flag_code, is_set", "line_id, flag_code"),
 }
+RANKINGS = (
+    "pub_rankings",
+    "group_code, rank, is_tied, unit, unit_code, unit_name, line_class, n_lines,"
+    f" {_decimal('published')}, {_decimal('change')}, places_gained",
+    "group_code, list_order",
+)
 CONTRIBUTIONS = pa.schema(
     {
         "line_id": pa.string(),
@@ -78,25 +80,31 @@ FRAME_COLUMNS = "line_id, city, short_name, division_code, province_code, provin
 
 
 def write_tables(paths: Paths, wave: str, folder: Path, note: str, baseline: Path | None) -> None:
-    """Write every data file of the release of `wave` into `folder`.
+    """Write every data file of the release of `wave` into `folder`, which has the method already.
 
     `note` stands in every row of the CSV: a file that travels alone must say what it is. `baseline` is
     the folder of the release that changes are told against, where there is one.
     """
     folders = [baseline] if baseline else []
     with connect(paths.home, paths.warehouse, folders=folders, read_only=True) as connection:
-        for name, (table, columns, order) in TABLES.items():
-            # identifiers come from the constant above, the wave is bound
-            query = f"select {columns} from {table} where wave = $wave order by {order}"  # noqa: S608
-            content = connection.sql(query, params={"wave": wave}).to_arrow_table()
-            _write_parquet(content, folder / f"{name}.parquet")
-            if name == "rankings":
-                _write_csv(content, folder / "rankings.csv", note)
-        _write_parquet(_line_classes(connection, wave), folder / "line_classes.parquet")
-        _write_parquet(_contributions(connection, wave, baseline), folder / "contributions.parquet")
+        for name, declared in TABLES.items():
+            write_parquet(_table(connection, wave, declared), folder / f"{name}.parquet")
+        write_parquet(_line_classes(connection, wave), folder / "line_classes.parquet")
+        write_parquet(_contributions(connection, wave, baseline), folder / "contributions.parquet")
         _write_json(_figures(connection, wave), folder / "figures.json")
+        rankings = _table(connection, wave, RANKINGS)
     frame = pq.ParquetFile(paths.bronze_part("lines", wave)).read()
-    _write_parquet(frame.select(FRAME_COLUMNS.split(", ")).sort_by("line_id"), folder / "lines.parquet")
+    write_parquet(frame.select(FRAME_COLUMNS.split(", ")).sort_by("line_id"), folder / "lines.parquet")
+    rankings = with_rank_sets(folder, rankings, write_standard_errors(folder), paths.rank_sets(wave))
+    write_parquet(rankings, folder / "rankings.parquet")
+    _write_csv(rankings, folder / "rankings.csv", note)
+
+
+def _table(connection: duckdb.DuckDBPyConnection, wave: str, declared: tuple[str, str, str]) -> pa.Table:
+    table, columns, order = declared
+    # identifiers come from the constants above, the wave is bound
+    query = f"select {columns} from {table} where wave = $wave order by {order}"  # noqa: S608
+    return connection.sql(query, params={"wave": wave}).to_arrow_table()
 
 
 def _line_classes(connection: duckdb.DuckDBPyConnection, wave: str) -> pa.Table:
@@ -206,10 +214,6 @@ def _number(centi: int | None, kind: str) -> float | int | None:
     if centi is None:
         return None
     return centi // 100 if kind == "count" else centi / 100
-
-
-def _write_parquet(table: pa.Table, path: Path) -> None:
-    pq.write_table(table.replace_schema_metadata(None), path, compression="zstd", write_page_index=False)
 
 
 def _write_csv(table: pa.Table, path: Path, note: str) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import typst
 
+from dagster_project.claims.wording import is_wide, place_words
 from dagster_project.errors import HotlineError, UsageError
 from dagster_project.files import replace_files
 from dagster_project.release.reading import CHANNELS, TOTAL, Node, Release, Row, extremes
@@ -294,6 +295,8 @@ def _ranking(release: Release, group: Mapping[str, str]) -> Row:
     about = f"{ranked} 个参加排名,按总体得分排列;变化与名次升降均与基期相比。"
     if ranked < len(rows):
         about += f"{len(rows) - ranked} 个{NOT_RANKED},列在最后。"
+    if any(row.get("rank_low") is not None for row in rows):
+        about += "名次后的小字是抽样误差范围内可能的名次(95%)。"
     return {
         "title": group["group_label"], "about": about, "is-line": is_line,
         "rows": [_ranking_row(release, row, is_line=is_line) for row in rows],
@@ -304,6 +307,7 @@ def _ranking_row(release: Release, row: Row, *, is_line: bool) -> Row:
     own = release.class_labels.get(row["line_class"], EMPTY) if is_line else str(row["n_lines"])
     return {
         "rank": "" if row["rank"] is None else str(row["rank"]), "tied": row["is_tied"], "name": row["unit_name"],
+        "set": "" if row.get("rank_low") is None else f"{row['rank_low']}–{row['rank_high']}",
         "own": own, "score": _shown(row["published"]), "change": _signed(row["change"]),
         "gained": _signed(row["places_gained"], "count"),
     }  # fmt: skip
@@ -446,4 +450,6 @@ def _rank_tile(name: str, row: Row, ranked: int) -> Row:
     remark = f"共 {ranked} 个"
     if row["places_gained"] is not None:
         remark += f",升降 {_signed(row['places_gained'], 'count')}"
-    return {"name": name, "value": f"第 {row['rank']} 名{'(并列)' if row['is_tied'] else ''}", "remark": remark}
+    if is_wide(row, ranked):
+        remark = f"按得分列第 {row['rank']}," + remark
+    return {"name": name, "value": place_words(row, ranked), "remark": remark}

@@ -10,13 +10,14 @@ import csv
 import io
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from dagster_project.claims.wording import is_wide, place_words
 from dagster_project.errors import HotlineError
 from dagster_project.paths import NAME
 from dagster_project.release.changes import KINDS, OTHERS
@@ -86,7 +87,8 @@ def pages(release: Release, changes: Changes | None = None) -> Iterator[tuple[st
     for group in release.method("rank_groups"):
         code = _code(group["group_code"])
         rows = [_ranked(release, row) for row in release.rankings[code]]
-        yield f"rankings/{code}.html", environment.get_template("ranking.html").render(up="../", group=group, rows=rows)
+        page = environment.get_template("ranking.html")
+        yield f"rankings/{code}.html", page.render(up="../", group=group, rows=rows, **_firmness(rows))
     line_page = environment.get_template("line.html")
     for line_id in release.lines:
         yield f"lines/{_code(line_id)}.html", line_page.render(up="../", **_line(release, line_id))
@@ -95,8 +97,10 @@ def pages(release: Release, changes: Changes | None = None) -> Iterator[tuple[st
         for number, (member, title) in enumerate(_members(release, dimension), start=1):
             name = _code(member) if dimension == "province" else str(number)
             yield f"{dimension}s/{name}.html", group_page.render(up="../", **_group(release, dimension, member, title))
+    has_sets = any(_firmness(rows)["has_sets"] for rows in release.rankings.values())
     for name in ("method", "quality", "revisions", "data"):
-        yield f"{name}.html", environment.get_template(f"{name}.html").render(up="", changes=changes)
+        page = environment.get_template(f"{name}.html")
+        yield f"{name}.html", page.render(up="", changes=changes, has_sets=has_sets)
 
 
 def _environment(release: Release) -> Environment:
@@ -147,6 +151,17 @@ def percent(share: Decimal) -> str:
 # --- what stands on a page ---------------------------------------------------------------------
 
 
+def _firmness(rows: Sequence[Row]) -> Row:
+    """How firm the places of a table are. A release of an older version says nothing of it."""
+    top = Counter(row.get("top_10") for row in rows)
+    return {
+        "has_sets": any(row.get("rank_low") is not None for row in rows),
+        "n_apart": sum(bool(row.get("is_apart_from_next")) for row in rows),
+        "sure": top["sure"],
+        "possible": top["sure"] + top["possible"],
+    }
+
+
 def _ranked(release: Release, row: Row) -> Row:
     line = release.lines.get(row["unit_code"]) if row["unit"] == "line" else None
     folder = "lines" if line else "provinces"
@@ -155,6 +170,11 @@ def _ranked(release: Release, row: Row) -> Row:
         "province": line["province"] if line else None,
         "href": f"../{folder}/{_code(row['unit_code'])}.html",
     }
+
+
+def _place(release: Release, row: Row) -> Row:
+    n_ranked = sum(each["rank"] is not None for each in release.rankings[row["group_code"]])
+    return {"place": place_words(row, n_ranked), "is_wide": is_wide(row, n_ranked)}
 
 
 def _line(release: Release, line_id: str) -> Row:
@@ -167,7 +187,7 @@ def _line(release: Release, line_id: str) -> Row:
         "web": scores.get(("web", TOTAL)),
         "line_class": release.classes[line_id],
         "places": [
-            {**row, "group": group, "of": len(release.rankings[group["group_code"]])}
+            {**row, "group": group, "of": len(release.rankings[group["group_code"]])} | _place(release, row)
             for group, row in release.places(line_id)
         ],
         "nodes": [
@@ -305,7 +325,7 @@ def _group(release: Release, dimension: str, member: str, title: str) -> Row:
         {**release.lines[each], **release.classes[each], "total": release.scores[each]["all", TOTAL]} for each in ids
     ]
     lines.sort(key=lambda each: (-(each["total"]["published"] or Decimal(-1)), each["line_id"]))
-    places = [row for row in release.rankings.get("province", []) if row["unit_code"] == member]
+    places = [_place(release, row)["place"] for row in release.rankings.get("province", []) if row["unit_code"] == member]
     return {"dimension": dimension, "title": title, "nodes": rows, "lines": lines, "places": places}
 
 

@@ -36,6 +36,7 @@ FOOTNOTES = {"largest-remainder rounding: the shares sum to 100.00": "按最大�
 CHANGE_BASES = {"published values of the baseline wave, plain difference": "与基期公布值之差"}
 LONGEST_TEXT = 32767  # Excel holds no more in a cell
 NOT_RANKED = "不排名"
+TOP_TEN = {"sure": "确定", "possible": "可能", "no": "否"}
 EMPTY = "—"
 
 
@@ -265,7 +266,14 @@ def _ranking_columns(rows: Sequence[Row], *, is_line: bool) -> list[Column]:
     own = [Column(("类别",), 9)] if is_line else [Column(("热线数",), 9, "count")]
     place = [Column(("名次",), 8, "count"), Column(("并列",), 7), Column(("编码",), 10, "code")]
     results = [Column(("得分",), 10, "score"), Column(("得分变化",), 11, "change"), Column(("名次上升",), 11, "places")]
-    return [*place, Column(("名称",), names), *own, *results]
+    sets = [
+        Column(("标准误",), 9, "score"),
+        *(Column((f"可能名次{end}",), 12, "count") for end in ("最高", "最低")),
+        *(Column((f"全表同时{end}",), 12, "count") for end in ("最高", "最低")),
+        Column(("前十",), 7),
+        Column(("与下一名可区分",), 15),
+    ]
+    return [*place, Column(("名称",), names), *own, *results, *sets]
 
 
 def _ranking_row(release: Release, row: Row, *, is_line: bool) -> list[Any]:
@@ -273,7 +281,10 @@ def _ranking_row(release: Release, row: Row, *, is_line: bool) -> list[Any]:
     place = NOT_RANKED if row["rank"] is None else row["rank"]
     tied = "并列" if row["is_tied"] else None
     result = [row["published"], row["change"], row["places_gained"]]
-    return [place, tied, row["unit_code"], row["unit_name"], own, *result]
+    sets = [row.get(name) for name in ("standard_error", "rank_low", "rank_high", "rank_low_all", "rank_high_all")]
+    is_apart = {True: "是", False: "否"}.get(row.get("is_apart_from_next"))
+    told = [TOP_TEN.get(row.get("top_10")), is_apart]
+    return [place, tied, row["unit_code"], row["unit_name"], own, *result, *sets, *told]
 
 
 def _sheet_name(text: str, taken: set[str]) -> str:

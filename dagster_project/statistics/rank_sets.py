@@ -55,9 +55,9 @@ def rank_sets(scores: Sequence[float], errors: Sequence[float], seed: int, n_dra
     scale = np.sqrt(se[:, None] ** 2 + se[None, :] ** 2)
     observed = (x[None, :] - x[:, None]) / scale  # positive: the column is ahead of the row
     noise = _Noise(se, 1 / scale, seed, n_draws)
-    first = noise.largest(~np.eye(len(x), dtype=bool))
-    each = _step_down(np.abs(observed), noise, is_simultaneous=False, first=first)
-    together = _step_down(np.abs(observed), noise, is_simultaneous=True, first=first)
+    first = noise.largest()
+    each = _step_down(np.abs(observed), noise, is_simultaneous=False, largest=first)
+    together = _step_down(np.abs(observed), noise, is_simultaneous=True, largest=first)
     return RankSets(*_bounds(observed, each), *_bounds(observed, together), is_apart=together)
 
 
@@ -74,17 +74,15 @@ class _Noise:
         self._inverse_scale = inverse_scale
         self._normal = np.random.default_rng(seed).standard_normal((n_draws, len(errors)))
         self._noise = self._normal * errors
+        self._by_unit = np.ascontiguousarray(self._noise.T)
         self._far, self._others = _far_out(self._normal)
 
-    def largest(self, is_open: Bools) -> Floats:
-        """(draws, units): the largest standardised difference of a unit to those that it is compared with.
+    def largest(self) -> Floats:
+        """(draws, units): the largest standardised difference of a unit to any other.
 
         A difference of standard normals g is at most sqrt(g_j^2 + g_k^2). So only units that are far out
         need be looked at, unless even that bound leaves room for another; then all are.
         """
-        # by column: what a unit is compared with need not be compared with it
-        factor = np.where(is_open, self._inverse_scale, 0.0).T.copy()
-        is_compared = is_open.any(axis=1)
         found = np.zeros(self._noise.shape)
         for start in range(0, len(found), BLOCK):
             part = slice(start, start + BLOCK)
@@ -93,14 +91,32 @@ class _Noise:
             for units in self._far[part].T:
                 difference = noise - noise[rows, units][:, None]
                 np.abs(difference, out=difference)
-                difference *= factor[units]
+                difference *= self._inverse_scale[units]
                 np.maximum(best, difference, out=best)
-            left = is_compared & (best**2 - self._normal[part] ** 2 < self._others[part][:, None] ** 2)
-            for j in np.flatnonzero(left.any(axis=0)):
+            left = best**2 - self._normal[part] ** 2 < self._others[part][:, None] ** 2
+            for j in np.flatnonzero(left.any(axis=0)).tolist():
                 draws = np.flatnonzero(left[:, j])
-                all_of_them = np.abs(noise[draws] - noise[draws, j][:, None]) * factor[:, j]
-                best[draws, j] = all_of_them.max(axis=1)
+                best[draws, j] = self._differences(j, start + draws).max(axis=0)
         return found
+
+    def narrowed(self, largest: Floats, is_closed: Bools, is_apart: Bools) -> Floats:
+        """`largest` once the pairs `is_closed` are compared no more, and those `is_apart` are not either.
+
+        Few draws have their largest difference in a pair that was closed: only those are looked at again.
+        """
+        result = largest.copy()
+        for j in np.flatnonzero(is_closed.any(axis=1)).tolist():
+            of_closed = self._differences(j, slice(None), np.flatnonzero(is_closed[j])).max(axis=0)
+            draws = np.flatnonzero(of_closed >= largest[:, j])
+            result[draws, j] = np.where(is_apart[j][:, None], 0.0, self._differences(j, draws)).max(axis=0)
+        return result
+
+    def _differences(self, j: int, draws: slice | Ints, others: slice | Ints = slice(None)) -> Floats:
+        """(others, draws): standardised differences of `j` to the others; to itself 0."""
+        differences: Floats = self._by_unit[others][:, draws] - self._by_unit[j, draws]
+        np.abs(differences, out=differences)
+        differences *= self._inverse_scale[j, others][:, None]
+        return differences
 
 
 def _far_out(normal: Floats) -> tuple[Ints, Floats]:
@@ -114,16 +130,14 @@ def _far_out(normal: Floats) -> tuple[Ints, Floats]:
     return far, size[np.arange(n_draws), others]
 
 
-def _step_down(observed: Floats, noise: _Noise, is_simultaneous: bool, first: Floats) -> Bools:
-    """Which pairs are told apart: in each row by itself, or in all rows at once. `first`: `largest` of all pairs."""
+def _step_down(observed: Floats, noise: _Noise, is_simultaneous: bool, largest: Floats) -> Bools:
+    """Which pairs are told apart: in each row by itself, or in all rows at once. `largest`: of all pairs."""
     is_apart = np.eye(len(observed), dtype=bool)  # a unit is not compared with itself
-    largest = first
     while True:
-        if is_simultaneous:
-            largest = np.broadcast_to(largest.max(axis=1, keepdims=True), largest.shape)
-        critical = np.quantile(largest, LEVEL, axis=0, method="higher")
+        compared = largest.max(axis=1, keepdims=True) if is_simultaneous else largest
+        critical = np.quantile(compared, LEVEL, axis=0, method="higher")
         found = ~is_apart & (observed > critical[:, None])
         if not found.any():
             return is_apart & ~np.eye(len(observed), dtype=bool)
         is_apart |= found
-        largest = noise.largest(~is_apart)
+        largest = noise.narrowed(largest, found, is_apart)
