@@ -142,6 +142,17 @@ class Release:
         return dict(aggregates)
 
     @cached_property
+    def standard_errors(self) -> dict[tuple[str, str], Decimal]:
+        """{(dimension, member): of its total, in points}; dimension `line` or one of `aggregates`.
+
+        Empty for a release from before they were computed.
+        """
+        if not (self.folder / "standard_errors.parquet").exists():
+            return {}
+        rows = self._table("standard_errors")
+        return {(row["dimension"], row["member"]): row["standard_error"] for row in rows}
+
+    @cached_property
     def scenarios(self) -> dict[str, list[Row]]:
         """{line_id: channel, indicator_code, scenario_code, n_observations, n_observed, n_valid, score_nano}."""
         return _by_line(self._table("scenarios"))

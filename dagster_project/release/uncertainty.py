@@ -185,7 +185,7 @@ def _observations(folder: Path, ids: list[str], leaves: pa.Table) -> Observation
     channels = sorted(table["channel"].unique().to_pylist())
     line, indicator = _codes(table["line_id"], ids), _codes(table["indicator_code"], indicators)
     channel = _codes(table["channel"], channels)
-    scenario, scenario_weight = _scenarios(folder, table["scenario_code"])
+    scenario, scenario_weight = _scenarios(folder, table)
     probe = _codes(pc.coalesce(table["probe_id"], table["unit_id"]))
     first = np.full(int(probe.max()) + 1, len(indicators))
     np.minimum.at(first, probe, indicator)
@@ -214,11 +214,12 @@ def _observations(folder: Path, ids: list[str], leaves: pa.Table) -> Observation
     )
 
 
-def _scenarios(folder: Path, codes: pa.ChunkedArray) -> tuple[Ints, Floats]:
-    """(code, weight) of each observation's scenario. Diallings have none: their indicators are plain means."""
+def _scenarios(folder: Path, table: pa.Table) -> tuple[Ints, Floats]:
+    """(code, weight) of each observation's scenario. Indicators of diallings are plain means, without one."""
     rows = _method(folder, "scenarios")
     known = [row["scenario_code"] for row in rows]
-    scenario = _codes(codes.fill_null(""), ["", *known])
+    is_of_attempt = pc.equal(table["unit"], "attempt")
+    scenario = _codes(pc.if_else(is_of_attempt, "", table["scenario_code"]), ["", *known])
     return scenario, np.array([1.0, *(float(row["weight"]) for row in rows)])[scenario]
 
 

@@ -186,6 +186,7 @@ def _line(release: Release, line_id: str) -> Row:
         "phone": scores.get(("phone", TOTAL)),
         "web": scores.get(("web", TOTAL)),
         "line_class": release.classes[line_id],
+        "standard_error": release.standard_errors.get(("line", line_id)),
         "places": [
             {**row, "group": group, "of": len(release.rankings[group["group_code"]])} | _place(release, row)
             for group, row in release.places(line_id)
@@ -325,8 +326,13 @@ def _group(release: Release, dimension: str, member: str, title: str) -> Row:
         {**release.lines[each], **release.classes[each], "total": release.scores[each]["all", TOTAL]} for each in ids
     ]
     lines.sort(key=lambda each: (-(each["total"]["published"] or Decimal(-1)), each["line_id"]))
-    places = [_place(release, row)["place"] for row in release.rankings.get("province", []) if row["unit_code"] == member]
-    return {"dimension": dimension, "title": title, "nodes": rows, "lines": lines, "places": places}
+    places = [
+        _place(release, row)["place"] for row in release.rankings.get("province", []) if row["unit_code"] == member
+    ]
+    return {
+        "dimension": dimension, "title": title, "nodes": rows, "lines": lines, "places": places,
+        "standard_error": release.standard_errors.get((dimension, member)),
+    }  # fmt: skip
 
 
 def _province_grid(release: Release) -> list[Row]:

@@ -282,8 +282,8 @@ def _ranking_row(release: Release, row: Row, *, is_line: bool) -> list[Any]:
     tied = "并列" if row["is_tied"] else None
     result = [row["published"], row["change"], row["places_gained"]]
     sets = [row.get(name) for name in ("standard_error", "rank_low", "rank_high", "rank_low_all", "rank_high_all")]
-    is_apart = {True: "是", False: "否"}.get(row.get("is_apart_from_next"))
-    told = [TOP_TEN.get(row.get("top_10")), is_apart]
+    is_apart = row.get("is_apart_from_next")
+    told = [TOP_TEN.get(row.get("top_10") or ""), None if is_apart is None else "是" if is_apart else "否"]
     return [place, tied, row["unit_code"], row["unit_name"], own, *result, *sets, *told]
 
 
@@ -482,6 +482,8 @@ def _how_to_read(release: Release) -> list[tuple[str, str]]:
         ("得分", f"满分100分,保留两位小数;{top}由各级指标按方法权重逐级加权"),
         ("变化", "本期公布值减基期公布值;正数为提高"),
         ("名次上升", "基期名次减本期名次;正数为上升"),
+        ("标准误", "重复监测时得分出入的大小;真实得分多半在得分上下两个标准误之内"),
+        ("可能名次", "每个单位各自有95%的把握;“全表同时”指全表所有名次同时成立的把握为95%,前十与可区分按此判断"),
         ("编码", "以文本存储,可用于与其他数据对接"),
         ("特殊字符", "名称中不可见的控制字符以 [U+编号] 写出"),
     ]

@@ -10,6 +10,7 @@ import pytest
 
 from dagster_project.paths import PROJECT
 from tests.conftest import Installation, fresh
+from tests.independent_errors import standard_errors
 from tests.independent_scorer import score
 
 PUBLISHED = PROJECT / "tests/golden/published_figures_2023.csv"
@@ -56,6 +57,36 @@ def test_an_independent_scorer_agrees_to_the_digit(published: Installation, wave
     ).to_pylist()
     assert len(stated) == 349
     assert {row["line_id"]: row["score_nano"] for row in stated} == totals
+
+
+def test_an_independent_computation_gives_the_same_standard_errors(published: Installation) -> None:
+    folder = published.paths.current("2023")
+    stated = {
+        (row["dimension"], row["member"]): float(row["standard_error"])
+        for row in pq.read_table(folder / "standard_errors.parquet").to_pylist()
+    }
+    computed = standard_errors(folder)
+    assert {member: error for (dimension, member), error in stated.items() if dimension == "line"} == pytest.approx(
+        computed, abs=1e-6
+    )
+    # a mean of independent scores: the root of the summed variances, divided by their number
+    assert stated["national", "all"] == pytest.approx(sum(each**2 for each in computed.values()) ** 0.5 / 349, abs=1e-6)
+    assert stated["province", "110000"] == pytest.approx(computed["110000"], abs=1e-6)
+
+
+@pytest.mark.parametrize("wave", ["2022", "2023"])
+def test_rank_sets_hold_the_ranks_and_one_another(published: Installation, wave: str) -> None:
+    rows = pq.read_table(published.paths.current(wave) / "rankings.parquet").to_pylist()
+    ranked = [row for row in rows if row["rank"] is not None]
+    assert len(ranked) > 300
+    for row in ranked:
+        n = sum(each["group_code"] == row["group_code"] for each in ranked)
+        bounds = [row[name] for name in ("rank_low_all", "rank_low", "rank", "rank_high", "rank_high_all")]
+        assert [1, *bounds, n] == sorted([1, *bounds, n])
+        assert (row["top_10"] == "sure") == (row["rank_high_all"] <= 10)
+        assert (row["top_10"] == "no") == (row["rank_low_all"] > 10)
+        assert row["standard_error"] > 0
+    assert all(row["rank_low"] is None and row["top_10"] is None for row in rows if row["rank"] is None)
 
 
 def test_everything_of_a_release_is_named_in_its_manifest(published: Installation) -> None:

@@ -71,7 +71,10 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
     "rankings": {
         "group_code": TEXT, "rank": INTEGER, "is_tied": FLAG, "unit": TEXT, "unit_code": TEXT, "unit_name": TEXT,
         "line_class": TEXT, "n_lines": INTEGER, "published": POINTS, "change": POINTS, "places_gained": INTEGER,
+        "standard_error": POINTS, "rank_low": INTEGER, "rank_high": INTEGER, "rank_low_all": INTEGER,
+        "rank_high_all": INTEGER, "top_10": TEXT, "is_apart_from_next": FLAG,
     },
+    "standard_errors": {"dimension": TEXT, "member": TEXT, "n": INTEGER, "standard_error": pa.decimal128(10, 6)},
     "aggregates": {
         "dimension": TEXT, "member": TEXT, "channel": TEXT, "level": INTEGER, "node_code": TEXT, "n": INTEGER,
         "n_na": INTEGER, "mean_nano": INTEGER, "published": POINTS,
@@ -99,6 +102,7 @@ def write_small_release(folder: Path, names: Sequence[str] = HOSTILE_NAMES, *, s
         "line_classes": _classes(),
         "line_flags": _flags(),
         "rankings": _rankings(scores, dict(zip((frame[0] for frame in FRAME), names, strict=True))),
+        "standard_errors": _standard_errors(),
         "aggregates": _aggregates(scores),
         "observations": _observations(scores),
         "scenarios": _scenarios(scores),
@@ -258,9 +262,30 @@ def _rankings(scores: Mapping[str, Scores], names: Mapping[str, str]) -> list[Ro
                     "group_code": group["group_code"], "rank": rank, "unit": group["unit"], **unit,
                     "is_tied": is_ranked and values.count(unit["published"]) > 1,
                     "change": _change(unit["unit_code"], "all", "T"), "places_gained": 2 - rank if rank else None,
+                    "standard_error": Decimal("1.50"), **_sets(rank, len(placed)),
                 }
             )  # fmt: skip
     return rows
+
+
+def _sets(rank: int | None, n: int) -> Row:
+    """The last of a table is surely behind the others, which can not be told apart."""
+    if rank is None:
+        names = ("rank_low", "rank_high", "rank_low_all", "rank_high_all", "top_10", "is_apart_from_next")
+        return dict.fromkeys(names)
+    low, high = (n, n) if rank == n else (1, max(n - 1, rank))
+    return {
+        "rank_low": low, "rank_high": high, "rank_low_all": low, "rank_high_all": high, "top_10": "sure",
+        "is_apart_from_next": rank == n - 1,
+    }  # fmt: skip
+
+
+def _standard_errors() -> list[Row]:
+    members = [("national", "all"), *(("province", code) for code in PROVINCES), *(("line", row[0]) for row in FRAME)]
+    return [
+        {"dimension": dimension, "member": member, "n": 1, "standard_error": Decimal("1.5")}
+        for dimension, member in members
+    ]
 
 
 def _provinces(scores: Mapping[str, Scores]) -> list[Row]:

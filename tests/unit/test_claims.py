@@ -14,6 +14,7 @@ from dagster_project.claims.claim import (
     Ordering,
     Partition,
     Rank,
+    RankSet,
     Share,
     Threshold,
     World,
@@ -25,7 +26,7 @@ from dagster_project.claims.claim import (
     signed,
     whole_parts,
 )
-from dagster_project.claims.wording import numbers_of, unbound_numbers, unsaid, wording
+from dagster_project.claims.wording import numbers_of, place_words, unbound_numbers, unsaid, wording
 
 FIGURES = {
     "total": {"unit": "point", "value": D("89.08"), "baseline": D("85.5"), "change": D("3.58")},
@@ -53,7 +54,7 @@ FIGURES = {
 }
 RANKINGS = {
     "city": [
-        {"unit_code": "a", "unit_name": "甲", "rank": 1, "published": D("97.10")},
+        {"unit_code": "a", "unit_name": "甲", "rank": 1, "published": D("97.10"), "rank_low": 1, "rank_high": 3},
         {"unit_code": "b", "unit_name": "乙", "rank": 2, "published": D("95.00")},
         {"unit_code": "c", "unit_name": "丙", "rank": 2, "published": D("95.00")},
         {"unit_code": "d", "unit_name": "朝阳", "rank": 4, "published": D("90.00")},
@@ -91,6 +92,7 @@ HOLDING: list[Claim] = [
     Rank("city", "乙", 2),
     Rank("city", "c", 2),
     Rank("city", "d", 4),
+    RankSet("city", "a", 1, 3),
     Ordering(("worse", "total"), "increasing"),
     Ordering(("total", "worse", "stated"), "decreasing"),
     Ordering(("same", "cold"), "decreasing"),
@@ -136,6 +138,8 @@ FALSE: list[tuple[Claim, str]] = [
     (Rank("city", "e", 9), "e: 5"),  # the place that is listed is not the one that the values give
     (Rank("city", "朝阳", 4), "—"),  # two units have this name
     (Rank("city", "f", 1), "—"),  # listed, unranked
+    (RankSet("city", "a", 1, 2), "a: 1-3"),
+    (RankSet("city", "b", 1, 2), "—"),  # a release without sets
     (Rank("city", "nobody", 1), "—"),
     (Ordering(("total", "worse"), "increasing"), "worse − total = -1.03"),
     (Ordering(("same", "hot", "same2"), "increasing"), "2, 242, —"),
@@ -258,3 +262,21 @@ def test_numbers_of_a_text() -> None:
     assert unsaid(Level("total", D("89.80")), None, text) == "89.80"
     assert unsaid(Growth("hot", D(800)), "8倍", "增长8倍") is None
     assert unsaid(Growth("hot", D(800)), "9倍", "增长8倍") == "9倍"
+
+
+@pytest.mark.parametrize(
+    ("rank", "low", "high", "n", "words"),
+    [
+        (7, 5, 23, 32, "第5–23名之间"),
+        (7, 7, 7, 32, "第7名"),
+        (7, 7, 8, 8, "第7名"),  # two places are told by the one rank, however short the table
+        (7, 5, 9, 50, "第7名"),  # 5 of 50: not more than a tenth
+        (7, 5, 10, 50, "第5–10名之间"),
+        (7, None, None, 32, "第7名"),  # a release without sets
+        (None, None, None, 32, "未排名"),
+    ],
+)
+def test_a_wide_set_stands_in_place_of_a_bare_rank(
+    rank: int | None, low: int | None, high: int | None, n: int, words: str
+) -> None:
+    assert place_words({"rank": rank, "is_tied": False, "rank_low": low, "rank_high": high}, n) == words

@@ -140,7 +140,8 @@ def test_the_report_has_sentences_rankings_and_every_figure(release: Release, te
         for row in rows:
             name = _bare(visible(row["unit_name"]))
             assert row["published"] is None or str(row["published"]) in text
-            assert re.search(rf"{'不排名' if row['rank'] is None else row['rank']}(并列)?{re.escape(name)}", text), name
+            place = "不排名" if row["rank"] is None else f"{row['rank']}(并列)?{row['rank_low']}–{row['rank_high']}"
+            assert re.search(rf"{place}{re.escape(name)}", text), name
     scenarios = {row["scenario"] for row in release.method("scenarios")}
     for figure in release.figures.values():
         if figure["value"] is not None:
@@ -192,8 +193,8 @@ def test_a_scorecard_compares_with_the_mean_of_the_tier(release: Release) -> Non
     for row in (*card["strongest"], *card["weakest"]):
         assert gap_of(row) == Decimal(row["own"]) - Decimal(row["mean"])
     tiles = {tile["name"]: tile["value"] for tile in card["tiles"]}
-    assert tiles["普通城市"] == "第 1 名(并列)"
-    assert tiles["所在省级单位"] == "第 2 名"
+    assert tiles["普通城市"] == "第1名（并列）"
+    assert tiles["所在省级单位"] == "第2名"
 
 
 def test_an_unknown_line_is_explained(release: Release, tmp_path: Path) -> None:

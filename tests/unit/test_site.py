@@ -2,11 +2,13 @@
 
 import json
 import re
+import shutil
 from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pyarrow.parquet as pq
 import pytest
 
 from dagster_project.errors import HotlineError
@@ -178,3 +180,25 @@ def test_a_code_that_is_no_file_name_is_refused(tmp_path: Path) -> None:
     release.lines["../../evil"] = {**line, "line_id": "../../evil"}
     with pytest.raises(HotlineError, match="can not be the name of a page"):
         write_site(release, tmp_path / "site")
+
+
+def test_rank_sets_stand_beside_the_ranks(release: Release, parsed: dict[str, Page]) -> None:
+    for group, rows in release.rankings.items():
+        text = re.sub(r"\s", "", parsed[f"rankings/{group}.html"].text)
+        for row in rows:
+            if row["rank"] is not None:
+                place = f"{row['rank']}{'并列' if row['is_tied'] else ''}{row['rank_low']}–{row['rank_high']}"
+                assert place + re.sub(r"\s", "", row["unit_name"]) in text
+    assert "第5–23名之间" in parsed["method.html"].text
+
+
+def test_a_release_from_before_rank_sets_is_rendered_without_them(release: Release, tmp_path: Path) -> None:
+    folder = tmp_path / "old"
+    shutil.copytree(release.folder, folder)
+    table = pq.read_table(folder / "rankings.parquet")
+    pq.write_table(table.select(table.column_names[:-7]), folder / "rankings.parquet")
+    (folder / "standard_errors.parquet").unlink()
+    (tmp_path / "site").mkdir()
+    write_site(Release(folder), tmp_path / "site")
+    texts = [Page(path.read_text(encoding="utf-8")).text for path in sorted((tmp_path / "site").rglob("*.html"))]
+    assert not any("区间" in text or "标准误" in text for text in texts)
