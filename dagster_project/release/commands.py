@@ -1,4 +1,4 @@
-"""`hotline publish`, `rollback`, `releases`, `diff`, `verify`: what is done with releases that are there.
+"""`hotline publish`, `rollback`, `releases`, `diff`, `sensitivity`, `verify`: releases that are there.
 
 Belongs here: options and what is printed. Does not belong here: what the commands do.
 """
@@ -98,6 +98,27 @@ def diff(
     later = Release(release_folder(installation, wave, after)) if after else read_current(installation, wave)
     changes = compare(Release(release_folder(installation, wave, former)), later)
     typer.echo((in_json if as_json else as_markdown)(changes), nl=False)
+
+
+def sensitivity(
+    wave: Wave,
+    sobol: Annotated[
+        bool,
+        typer.Option(
+            "--sobol", help="另算 Sobol 指数(需 SALib)/ compute Sobol indices as well (needs SALib; ten seconds)."
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """名次与类别对权重和阈值的敏感度 / tell how far ranks and classes hang on the method's weights and thresholds."""
+    from dagster_project.release.reading import read_current
+    from dagster_project.release.sensitivity import sensitivity_of, sobol_of
+    from dagster_project.release.sensitivity_text import as_json as in_json
+    from dagster_project.release.sensitivity_text import as_text
+
+    release = read_current(paths(), wave)
+    indices = sobol_of(release.folder) if sobol else None
+    typer.echo((in_json if as_json else as_text)(release, sensitivity_of(release.folder), indices))
 
 
 def verify(
