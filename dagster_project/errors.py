@@ -52,3 +52,8 @@ def explained(error: BaseException | None) -> HotlineError | None:
     while error is not None and not isinstance(error, HotlineError):
         error = getattr(error, "user_exception", None) or error.__cause__
     return error
+
+
+def failure(exit_code: int) -> type[HotlineError]:
+    """The kind of failure that ends a command with `exit_code`; HotlineError where that is none of ours."""
+    return next((kind for kind in HotlineError.__subclasses__() if kind.exit_code == exit_code), HotlineError)

@@ -6,9 +6,6 @@ chains themselves (`chain.py`), making anything good again.
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -26,6 +23,7 @@ from dagster_project.paths import Paths
 from dagster_project.release.folder import MANIFEST, require_whole
 from dagster_project.release.identity import Identity
 from dagster_project.release.publish import require_known
+from dagster_project.release.scratch import run_apart
 
 Record = dict[str, Any]
 LAST_WORDS = 2000  # characters of a failed rebuilding that a fault carries
@@ -182,17 +180,15 @@ def _manifest(paths: Paths, wave: str, log: list[Record]) -> Record | None:
 
 def _rebuild_faults(paths: Paths, wave: str) -> Iterator[str]:
     """Make the wave, after its baselines, in an installation that has nothing, and compare the manifests."""
+    waves = _with_baselines(paths, wave)
     with tempfile.TemporaryDirectory(prefix="hotline-rebuild-") as home:
-        command = [sys.executable, "-P", "-m", "dagster_project.cli", "--quiet", "run", "--no-report"]
-        for each in _with_baselines(paths, wave):
-            command += ["--wave", each]
-        environment = {**os.environ, "HOTLINE_HOME": home, "HOTLINE_RAW": str(paths.raw)}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            yield f"{wave}: 重做失败 / could not be made anew: {done.stderr.strip()[-LAST_WORDS:]}"
+        scratch = Paths(paths.raw, Path(home))
+        try:
+            run_apart(scratch, waves)
+        except HotlineError as failed:
+            yield f"{wave}: 重做失败 / could not be made anew: {str(failed)[-LAST_WORDS:]}"
             return
-        current = Paths(paths.raw, Path(home)).current(wave)
-        ours, theirs = (json.loads((each / MANIFEST).read_bytes()) for each in (paths.current(wave), current))
+        ours, theirs = (json.loads((each.current(wave) / MANIFEST).read_bytes()) for each in (paths, scratch))
     if ours != theirs:
         names = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
         yield (
