@@ -53,9 +53,14 @@ class Release:
         return json.loads((self.folder / name).read_text(encoding="utf-8"), parse_float=Decimal)
 
     def method(self, name: str) -> list[dict[str, str]]:
-        """Rows of one CSV of the method version that the release carries."""
-        with (self.folder / "method" / f"{name}.csv").open(encoding="utf-8", newline="") as stream:
-            return list(csv.DictReader(stream))
+        """Rows of one CSV of the method version that the release carries, as ingest took them.
+
+        People write these files in spreadsheets: a mark of the encoding, blanks and empty rows mean nothing.
+        """
+        with (self.folder / "method" / f"{name}.csv").open(encoding="utf-8-sig", newline="") as stream:
+            records = [[cell.strip() for cell in record] for record in csv.reader(stream)]
+        header, *rows = (record for record in records if any(record))
+        return [dict(zip(header, row, strict=True)) for row in rows]
 
     @cached_property
     def manifest(self) -> Row:
