@@ -50,6 +50,7 @@ NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 FIGURE_IDS = ("figure_id", "of_figure", "minus_figure")
 FIGURE_ID = re.compile(rf"(?=.{{1,80}}\Z){NAME.pattern}(\.{NAME.pattern})*")
 LINES = Csv("lines", key=("line_id",))
+SETTINGS_COLUMNS = ("setting", "value")  # settings.csv alone has a row per column of its table
 METHOD = {
     "indicators": Csv(
         "indicators.csv", ("indicator_code",), choices=(("unit", UNITS),),
@@ -125,6 +126,30 @@ def declared_ids(method: Path, table: str) -> set[str]:
     return {row[key] for row in _raw_rows(method / METHOD[table].file, _Faults()) if key in row}
 
 
+def method_file(path: Path) -> str:
+    """The name that a CSV has in a method version: its own, or else that of the one file with these columns.
+
+    Raises InputRejected where it is no CSV, or could be none of the files or several. What else is wrong
+    with it is told by `reference_tables`.
+    """
+    if path.name in METHOD_BY_FILE:
+        return path.name
+    faults = _Faults()
+    rows = _raw_rows(path, faults)
+    if faults.messages:
+        reject(path.name, faults.messages)
+    needed = {table: set(_columns(table)) for table in METHOD} | {"settings": set(SETTINGS_COLUMNS)}
+    fitting = [METHOD[table].file for table, columns in needed.items() if columns <= rows[0].keys()]
+    if len(fitting) != 1:
+        faults.file(
+            f"{path.name} 第 1 行 / row 1",
+            f"从表头看不出是方法版本的哪个文件({'、'.join(fitting) or '无'}),请改名为 {'、'.join(METHOD_BY_FILE)} 之一",
+            "its header does not say which file of a method version it is; name it as one of these",
+        )
+        reject(path.name, faults.messages)
+    return fitting[0]
+
+
 def _wave_row(wave: "Wave") -> Row:
     return {
         "label": wave.label, "kind": wave.kind, "is_synthetic": wave.is_synthetic,
@@ -155,8 +180,9 @@ def _read(path: Path, table: str, spec: Csv, faults: _Faults) -> list[Row]:
     schema, file = REFERENCE_TABLES[table], path.name
     raw = _raw_rows(path, faults)
     if table == "settings" and raw:
-        raw = [dict({row.get("setting", ""): row.get("value", "") for row in raw}, **{"#": "2"})]
-    names = {("score" if name == "score_nano" else name): name for name in schema.names if name != "figure_order"}
+        name, value = SETTINGS_COLUMNS
+        raw = [dict({row.get(name, ""): row.get(value, "") for row in raw}, **{"#": "2"})]
+    names = _columns(table)
     missing = sorted(set(names) - set(raw[0])) if raw else []
     if missing:
         faults.file(file, f"缺少列 {', '.join(missing)},请补上", "these columns are missing; add them")
@@ -173,6 +199,12 @@ def _read(path: Path, table: str, spec: Csv, faults: _Faults) -> list[Row]:
         rows.append(row)
     _check_unique(rows, spec, file, faults)
     return rows
+
+
+def _columns(table: str) -> dict[str, str]:
+    """{column of the CSV: column of the table that it fills}."""
+    names = (name for name in REFERENCE_TABLES[table].names if name != "figure_order")
+    return {("score" if name == "score_nano" else name): name for name in names}
 
 
 def _raw_rows(path: Path, faults: _Faults) -> list[dict[str, str]]:

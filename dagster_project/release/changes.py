@@ -1,4 +1,4 @@
-"""The comparison of two releases in words (CHANGES.md) and as data (changes.json).
+"""The comparison of two releases in words (CHANGES.md) and as data (changes.json); that of a what-if, headed by it.
 
 Belongs here: how changes are told. Does not belong here: what they are (`diff.py`).
 """
@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from dagster_project.release.diff import Changes, LineChange, RankChange
+from dagster_project.release.whatif import MethodChange, WhatIf
 
 KINDS = {
     "correction": "更正:数据更正引起的变化",
@@ -26,7 +27,20 @@ MAX_CONTRIBUTIONS = 6  # per line in the text; all are in the data
 
 def as_json(changes: Changes) -> str:
     """The comparison as JSON; decimals as texts, so that no digit is lost."""
-    content = {"kind": changes.causes.kind, **asdict(changes)}
+    return _json(_data(changes))
+
+
+def what_if_as_json(found: WhatIf) -> str:
+    """The comparison as `as_json` has it; before it, under `what_if`, the method and the headlines."""
+    headline = {name: value for name, value in asdict(found).items() if name != "changes"}
+    return _json({"what_if": headline, **_data(found.changes)})
+
+
+def _data(changes: Changes) -> dict[str, Any]:
+    return {"kind": changes.causes.kind, **asdict(changes)}
+
+
+def _json(content: dict[str, Any]) -> str:
     return json.dumps(content, ensure_ascii=False, indent=1, default=_plain) + "\n"
 
 
@@ -75,19 +89,52 @@ def as_markdown(changes: Changes) -> str:
     return "\n".join(lines) + "\n"
 
 
+def what_if_as_markdown(found: WhatIf) -> str:
+    """What the method changes, the headlines, and the comparison as `as_markdown` has it; in Chinese."""
+    changes = found.changes
+    lines = [
+        f"# 假设:{_inert(changes.label)}按另一方法计算",
+        "",
+        f"**{changes.note + '。' if changes.note else ''}这是假设,不是公布的结果:发布 {changes.after} 只为比较而计算,"
+        "未公布,也未保留。**",
+        "",
+        f"## 方法的改变({len(found.method)})",
+        "",
+        *(map(_method_change, found.method) if found.method else ["无。"]),
+        "",
+        "## 概要",
+        "",
+        f"- 全国总体得分:{_from_to(*found.totals)}",
+        f"- 类别改变的热线:{found.n_class_changes} 条",
+        "- 名次变动最大:" + ("" if found.movers else "无"),
+        *(
+            f"  - {_inert(each.group)}:{_inert(each.name)} {_place(each.before)} → {_place(each.after)}"
+            for each in found.movers
+        ),
+        "",
+    ]
+    return "\n".join(lines) + "\n" + as_markdown(changes)
+
+
+def _method_change(each: MethodChange) -> str:
+    subject = f"{_inert(each.of)}{f'({_inert(each.label)})' if each.label else ''}"
+    if each.column is None:
+        return f"- {each.file}:{'新增' if each.before is None else '删去'} {subject}"
+    return f"- {each.file}:{subject}的 {_inert(each.column)}:{_cell(each.before)} → {_cell(each.after)}"
+
+
+def _cell(text: str | None) -> str:
+    return _inert(text) if text else "(空)"
+
+
 def _correction(each: dict[str, Any]) -> str:
     target = each.get("target") or ""
     return _inert(f"{target} {each['field']}:{_value(each['expect'])} → {_value(each['to'])}。{each['reason']}".strip())
 
 
 def _line(line: LineChange) -> list[str]:
-    change = (
-        f"({line.total_after - line.total_before:+.2f})"
-        if line.total_before is not None and line.total_after is not None
-        else ""
-    )
     texts = [
-        f"- **{_inert(line.name)}**({line.line_id}):{_value(line.total_before)} → {_value(line.total_after)}{change}"
+        f"- **{_inert(line.name)}**({line.line_id}):{_from_to(line.total_before, line.total_after)}"
         + (
             f";类别 {line.class_before or '无'} → {line.class_after or '无'}"
             if line.class_before != line.class_after
@@ -103,6 +150,11 @@ def _line(line: LineChange) -> list[str]:
     if line.contributions:
         texts.append(f"  - 合计与总分变化之差:{_points(line.residual_nano)}")
     return texts
+
+
+def _from_to(before: Decimal | None, after: Decimal | None) -> str:
+    change = f"({after - before:+.2f})" if before is not None and after is not None else ""
+    return f"{_value(before)} → {_value(after)}{change}"
 
 
 def _points(nano: int) -> str:

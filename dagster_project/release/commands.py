@@ -1,9 +1,10 @@
-"""`hotline publish`, `rollback`, `releases`, `diff`, `sensitivity`, `verify`: releases that are there.
+"""`hotline publish`, `rollback`, `releases`, `diff`, `sensitivity`, `whatif`, `verify`: what releases are asked.
 
 Belongs here: options and what is printed. Does not belong here: what the commands do.
 """
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -119,6 +120,25 @@ def sensitivity(
     release = read_current(paths(), wave)
     indices = sobol_of(release.folder) if sobol else None
     typer.echo((in_json if as_json else as_text)(release, sensitivity_of(release.folder), indices))
+
+
+def whatif(
+    wave: Wave,
+    method: Annotated[
+        Path,
+        typer.Option(
+            help="方法版本文件夹,或其中一个 CSV(如权重不同的 indicators.csv)/ the folder of a method version, or one "
+            "CSV of it, such as indicators.csv with other weights."
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """按另一方法计算并与当前发布比较,不公布 / score a wave by another method, without publishing: as a diff."""
+    from dagster_project.release.changes import what_if_as_json, what_if_as_markdown
+    from dagster_project.release.whatif import what_if
+
+    found = what_if(paths(), wave, method)
+    typer.echo((what_if_as_json if as_json else what_if_as_markdown)(found), nl=False)
 
 
 def verify(

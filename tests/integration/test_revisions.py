@@ -4,14 +4,19 @@ import json
 import shutil
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.bench import LINE, change_one_answer
 from dagster_project import chain
+from dagster_project.files import sha256_of
+from dagster_project.release.reading import Release
 from dagster_project.release.verify import verify
 from tests.conftest import Installation, copied
+from tests.independent_scorer import half_up, score
 
 
 def test_a_release_is_made_looked_at_published_and_undone(copy: Installation) -> None:
@@ -220,3 +225,63 @@ def test_raw_files_ledger_and_code_alone_make_the_release_again(published: Insta
     assert result.code == 0, result.out
     assert result.json["faults"] == []
     assert result.json["checked"]["重做 / rebuilt"] == 1
+
+
+def other_weights(installation: Installation, folder: Path) -> Path:
+    """indicators.csv under another name, its first-level weights 20/40/40; the whole version lies in `folder`."""
+    shutil.copytree(installation.paths.method("v2023"), folder)
+    rows = (folder / "indicators.csv").read_text(encoding="utf-8").splitlines()
+    changed = [row.replace(",attempt,10,", ",attempt,20,").replace(",probe,10,", ",probe,20,") for row in rows]
+    changed = [row.replace(",probe,50,", ",probe,40,") for row in changed]
+    assert changed != rows
+    (folder / "indicators.csv").write_text("\n".join(changed) + "\n", encoding="utf-8")
+    return Path(shutil.copyfile(folder / "indicators.csv", folder.with_name("weights.csv")))
+
+
+def state(installation: Installation) -> dict[str, tuple[str, int, str]]:
+    """Everything of an installation: mode, time of change, and content or what a link points at."""
+    return {
+        path.relative_to(installation.root).as_posix(): (
+            oct(path.lstat().st_mode), path.lstat().st_mtime_ns,
+            str(path.readlink()) if path.is_symlink() else sha256_of(path) if path.is_file() else "",
+        )
+        for path in installation.root.rglob("*")
+    }  # fmt: skip
+
+
+def test_other_weights_are_told_as_a_diff_and_nothing_is_changed(copy: Installation, tmp_path: Path) -> None:
+    weights = other_weights(copy, tmp_path / "version")
+    before = state(copy)
+    result = copy.hotline("whatif", "--wave", "2023", "--method", str(weights), "--json")
+    assert result.code == 0, result.err
+    assert state(copy) == before
+    told = result.json
+    assert [(each["of"], each["before"], each["after"]) for each in told["what_if"]["method"]] == [
+        ("A1", "10", "20"), ("A3", "50", "40"),
+    ]  # fmt: skip
+    assert (told["kind"], told["before"]) == ("method", copy.current("2023")), "baseline and corrections are the same"
+    folder = copy.paths.current("2023").resolve()
+    published = Release(folder)
+    totals = score(pq.read_table(folder / "observations.parquet"), tmp_path / "version", published.lines)
+    assert {each["line_id"]: each["total_after"] for each in told["lines"]} == {
+        line_id: printed(nano)
+        for line_id, nano in totals.items()
+        if nano is not None and nano != published.scores[line_id]["all", "T"]["score_nano"]
+    }
+    assert told["what_if"]["totals"][1] == printed(half_up(sum(totals.values()), len(totals)))
+    assert told["what_if"]["n_class_changes"] == 0 and told["what_if"]["movers"]
+
+
+def printed(nano: int) -> str:
+    return f"{Decimal(half_up(half_up(nano, 10), 10**6)).scaleb(-2):.2f}"
+
+
+def test_a_method_that_closes_the_gate_is_told_with_the_reason(copy: Installation, tmp_path: Path) -> None:
+    rules = tmp_path / "rules.csv"
+    text = (copy.paths.method("v2023") / "line_class_rules.csv").read_text(encoding="utf-8")
+    rules.write_text(text.replace("rate_below,95", "rate_below,100").replace("none_connected,,0", "rate_below,99,0"))
+    before = state(copy)
+    result = copy.hotline("whatif", "--wave", "2023", "--method", str(rules))
+    assert result.code == 4, (result.out[-2000:], result.err)
+    assert "dead_share_within_bound" in result.err and "max_dead_share_pct" in result.err
+    assert state(copy) == before
