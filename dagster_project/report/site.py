@@ -25,9 +25,10 @@ from dagster_project.release.diff import Changes
 from dagster_project.release.reading import CHANNELS, TOTAL, Lead, Node, Release, Row, extremes
 from dagster_project.release.tables import inert
 from dagster_project.report.findings import findings
+from dagster_project.report.whatif import what_if
 
 HERE = Path(__file__).parent
-STATIC = ("echarts.bar.min.js", "echarts.LICENSE.txt", "echarts.NOTICE.txt", "site.css", "site.js")
+STATIC = ("echarts.bar.min.js", "echarts.LICENSE.txt", "echarts.NOTICE.txt", "site.css", "site.js", "whatif.js")
 DOWNLOADS = ("figures.json", "claims.json", "rankings.csv", "quality.json", "manifest.json")
 NA_LABELS = {
     "not_applicable": "不适用", "invalid": "无效", "not_reached": "未接通", "no_reply": "未回复", "missing": "缺失",
@@ -98,6 +99,8 @@ def pages(release: Release, changes: Changes | None = None) -> Iterator[tuple[st
             name = _code(member) if dimension == "province" else str(number)
             yield f"{dimension}s/{name}.html", group_page.render(up="../", **_group(release, dimension, member, title))
     has_sets = any(_firmness(rows)["has_sets"] for rows in release.rankings.values())
+    total = release.aggregates["national", "all"]["all", TOTAL]["published"]
+    yield "whatif.html", environment.get_template("whatif.html").render(up="", data=what_if(release), total=total)
     for name in ("method", "quality", "revisions", "data"):
         page = environment.get_template(f"{name}.html")
         yield f"{name}.html", page.render(up="", changes=changes, has_sets=has_sets)
@@ -111,6 +114,7 @@ def _environment(release: Release) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
     environment.filters |= {"points": points, "signed": signed, "percent": percent}
     environment.globals |= {
         "release": release,

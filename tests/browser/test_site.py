@@ -3,14 +3,18 @@
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from math import floor
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from dagster_project.release.reading import Release
+from dagster_project.release.reading import TOTAL, Release
+from dagster_project.report.site import write_site
 from tests.conftest import Installation
+from tests.unit.small_release import write_small_release
 
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -147,6 +151,147 @@ def length_of_run(name: str) -> int:
     return int(last[1:]) - int(first[1:]) + 1 if dash else 1
 
 
+# --- other weights -----------------------------------------------------------------------------
+
+Placed = dict[str, tuple[str, str, str, str]]  # {unit: rank, score, published rank, change of rank}, as printed
+
+
+def shown_ranking(page: Page, group: str) -> Placed:
+    """The table of the page, in its order; the unit by the page that its name leads to."""
+    page.get_by_label("排名", exact=True).select_option(group)
+    rows: list[list[str]] = page.locator("#ranked tbody").evaluate(
+        "body => [...body.rows].map(row => [row.querySelector('a').getAttribute('href'), "
+        "...[...row.cells].map(cell => cell.textContent)])"
+    )
+    return {Path(href).stem: (rank, score, before, change) for href, rank, _, score, before, change in rows}
+
+
+def half_up(exact: Fraction) -> int:
+    return floor(exact + Fraction(1, 2))
+
+
+def expected_total(nanos: Mapping[str, int | None], weights: Mapping[str, int], basis: str) -> int | None:
+    """A line's total in exact fractions from its first-level scores; None where less than half of them is there."""
+    present = {code: weight for code, weight in weights.items() if nanos[code] is not None}
+    there, defined = (sum(each.values()) if basis == "weight" else len(each) for each in (present, weights))
+    whole = sum(present.values())
+    if whole == 0 or Fraction(there, defined) < Fraction(1, 2):
+        return None
+    return half_up(Fraction(sum(weight * (nanos[code] or 0) for code, weight in present.items()), whole))
+
+
+def expected_ranking(release: Release, weights: Mapping[str, int], group: Mapping[str, str], basis: str) -> Placed:
+    """The ranking by other first-level weights, without the page's code; in the order in which it is listed."""
+    totals = {
+        line_id: expected_total({code: scores["all", code]["score_nano"] for code in weights}, weights, basis)
+        for line_id, scores in release.scores.items()
+    }
+    column = "province_code" if group["unit"] == "province" else "line_id"
+    before = {row["unit_code"]: row["rank"] for row in release.rankings[group["group_code"]]}
+    centis: dict[str, int | None] = {}
+    ranked: dict[str, int] = {}
+    for unit in before:
+        lines = [line_id for line_id, line in release.lines.items() if line[column] == unit]
+        found = {line_id: nano for line_id in lines if (nano := totals[line_id]) is not None}
+        if not found:
+            centis[unit] = None
+            continue
+        mean = half_up(Fraction(sum(found.values()), len(found)))
+        centi = centis[unit] = half_up(Fraction(half_up(Fraction(mean, 10)), 10**6))
+        if any(release.classes[line_id]["is_ranked"] for line_id in found):
+            ranked[unit] = centi
+    scores = list(ranked.values())
+    ranks = {unit: 1 + sum(other > centi for other in scores) for unit, centi in ranked.items()}
+    order = sorted(before, key=lambda unit: (unit not in ranks, ranks.get(unit, 0), unit))
+    return {
+        unit: printed(ranks.get(unit), centis[unit], before[unit], unit in ranked and scores.count(ranked[unit]) > 1)
+        for unit in order
+    }
+
+
+def printed(rank: int | None, centi: int | None, before: int | None, is_tied: bool) -> tuple[str, str, str, str]:
+    change = None if rank is None or before is None else before - rank
+    return (
+        "–" if rank is None else f"{rank}{'并列' if is_tied else ''}",
+        "–" if centi is None else f"{centi // 100}.{centi % 100:02}",
+        "–" if before is None else str(before),
+        "–" if change is None else f"{change:+d}" if change > 0 else str(change),
+    )
+
+
+def test_other_weights_begin_with_the_published_digits_and_ranks(page: Page, site: Path, release: Release) -> None:
+    page.goto((site / "rankings/key_city.html").as_uri())
+    page.get_by_role("link", name="换一组权重会怎样").click()
+    assert page.get_by_label("排名", exact=True).input_value() == "key_city"
+    for group, rows in release.rankings.items():
+        shown = shown_ranking(page, group)
+        assert list(shown) == [row["unit_code"] for row in rows]
+        for row in rows:
+            is_ranked = row["rank"] is not None
+            assert shown[row["unit_code"]] == (
+                f"{row['rank']}{'并列' if row['is_tied'] else ''}" if is_ranked else "–",
+                "–" if row["published"] is None else f"{row['published']:.2f}",
+                str(row["rank"]) if is_ranked else "–",
+                "0" if is_ranked else "–",
+            )
+    published = release.aggregates["national", "all"]["all", TOTAL]["published"]
+    assert f"{published:.2f}（公布 {published:.2f}）" in page.get_by_role("status").inner_text()
+
+
+@pytest.mark.parametrize("weights", [(20, 40, 40), (0, 0, 7), (5, 90, 5), (33, 33, 34)], ids=str)
+def test_other_weights_give_what_fractions_give(
+    page: Page, site: Path, release: Release, weights: tuple[int, ...]
+) -> None:
+    page.goto((site / "whatif.html").as_uri())
+    chosen = dict(zip([node.code for node in release.tree.values() if node.level == 1], weights, strict=True))
+    for code, weight in chosen.items():
+        page.locator(f"#w-{code}").fill(str(weight))
+    for group in release.method("rank_groups"):
+        expected = expected_ranking(release, chosen, group, "weight")
+        shown = shown_ranking(page, group["group_code"])
+        assert shown == expected
+        assert list(shown) == list(expected)
+
+
+def test_other_weights_follow_the_methods_own_rule_of_absence(page: Page, tmp_path: Path) -> None:
+    """Counted by children, two of three are enough, whatever the third weighs: by weight they are not."""
+    folder = write_small_release(tmp_path / "release")
+    settings = folder / "method/settings.csv"
+    text = settings.read_text(encoding="utf-8")
+    release = Release(folder)
+    release.scores["120200"]["all", "A2"]["score_nano"] = None
+    group = next(each for each in release.method("rank_groups") if each["group_code"] == "ordinary_city")
+    chosen = {"A1": 10, "A2": 85, "A3": 5}
+    seen = {}
+    for basis in ("weight", "count"):
+        settings.write_text(text.replace("availability_basis,weight", f"availability_basis,{basis}"), encoding="utf-8")
+        (tmp_path / basis).mkdir()
+        write_site(release, tmp_path / basis)
+        page.goto((tmp_path / basis / "whatif.html").as_uri())
+        for code, weight in chosen.items():
+            page.locator(f"#w-{code}").fill(str(weight))
+        seen[basis] = shown_ranking(page, "ordinary_city")
+        assert seen[basis] == expected_ranking(release, chosen, group, basis)
+    assert (seen["weight"]["120200"][0], seen["count"]["120200"][0]) == ("–", "1")
+
+
+def test_other_weights_are_set_by_keyboard_told_and_taken_back(page: Page, site: Path) -> None:
+    page.goto((site / "whatif.html").as_uri())
+    slider = page.get_by_label("服务响应")
+    before = page.locator("#ranked tbody").inner_text()
+    slider.focus()
+    page.keyboard.press("End")
+    assert slider.get_attribute("aria-valuetext") == "100，占 52.6%"
+    assert page.locator("#ranked tbody").inner_text() != before
+    assert "名次与公布的不同" in page.get_by_role("status").inner_text()
+    page.get_by_role("button", name="恢复公布的权重").click()
+    assert slider.input_value() == "10"
+    assert page.locator("#ranked tbody").inner_text() == before
+    for name in ("服务响应", "服务规范", "问题解决"):
+        page.get_by_label(name).fill("0")
+    assert page.get_by_role("status").inner_text() == "权重全为 0，无法计算。"
+
+
 def test_a_phone_shows_every_page_without_scrolling_sideways(browser: Browser, site: Path) -> None:
     context = browser.new_context(offline=True, viewport={"width": 390, "height": 844})
     page = context.new_page()
@@ -157,6 +302,7 @@ def test_a_phone_shows_every_page_without_scrolling_sideways(browser: Browser, s
         "tiers/1.html",
         "method.html",
         "quality.html",
+        "whatif.html",
     ):
         page.goto((site / name).as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
@@ -177,6 +323,7 @@ def test_the_site_is_as_small_as_promised(site: Path) -> None:
     sizes = {path.relative_to(site).as_posix(): path.stat().st_size for path in site.rglob("*") if path.is_file()}
     assert sum(sizes.values()) <= 4_000_000
     assert max(size for name, size in sizes.items() if name.startswith("lines/")) <= 20 * 2**10
+    assert sizes["whatif.html"] + sizes["static/whatif.js"] <= 45_000
 
 
 @pytest.fixture(scope="module", autouse=True)

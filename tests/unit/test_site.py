@@ -62,7 +62,9 @@ def test_there_is_a_page_for_every_line_province_tier_and_ranking(release: Relea
     expected |= {f"provinces/{line['province_code']}.html" for line in release.lines.values()}
     expected |= {f"tiers/{number + 1}.html" for number in range(len(release.tiers))}
     expected |= {f"rankings/{group['group_code']}.html" for group in release.method("rank_groups")}
-    assert set(parsed) == expected | {f"{name}.html" for name in ("index", "method", "quality", "revisions", "data")}
+    assert set(parsed) == expected | {
+        f"{name}.html" for name in ("index", "method", "quality", "revisions", "data", "whatif")
+    }
 
 
 def test_every_link_leads_to_a_file_of_the_site(site: Path, parsed: dict[str, Page]) -> None:
