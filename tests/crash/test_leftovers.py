@@ -113,3 +113,9 @@ def test_a_refusal_of_the_system_is_known_by_whoever_tells_of_it(error: Exceptio
     wrapped = RuntimeError("a step failed")
     wrapped.__cause__ = error
     assert refusal(wrapped) == expected
+
+
+def test_causes_that_go_round_in_a_circle_are_asked_once_each() -> None:
+    first, second = RuntimeError("a step failed"), ValueError("because of this")
+    first.__cause__, second.__context__ = second, first
+    assert refusal(first) is None
