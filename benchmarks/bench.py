@@ -135,7 +135,7 @@ def forget_wave(paths: Paths) -> None:
     for part in paths.bronze.glob(f"*/wave={WAVE}"):
         shutil.rmtree(part)
     shutil.rmtree(paths.releases(WAVE))
-    for file in (paths.ingest_report(WAVE), paths.quality(WAVE), paths.warehouse):
+    for file in (paths.ingest_report(WAVE), paths.fieldwork(WAVE), paths.quality(WAVE), paths.warehouse):
         file.unlink()
 
 

@@ -130,7 +130,7 @@ def _run(wave: list[str] | None, line: list[str] | None, as_json: bool, publish:
     keep_out(absent=frozenset({"pandas", "rich"}))
 
     from dagster_project.launch import Request, run_waves
-    from dagster_project.release.folder import headlines
+    from dagster_project.release.folder import fieldwork_flags, headlines
 
     outcomes = run_waves(paths(), tuple(wave or ()), Request(tuple(line or ()), publish, report))
     results = [
@@ -143,6 +143,7 @@ def _run(wave: list[str] | None, line: list[str] | None, as_json: bool, publish:
             "run_id": outcome.run_id,
             "synthetic": outcome.is_synthetic,
             "figures": headlines(outcome.release),
+            "fieldwork_flags": fieldwork_flags(outcome.release),
         }
         for outcome in outcomes
     ]
@@ -394,7 +395,16 @@ def _outcome_text(result: dict[str, Any]) -> str:
     for figure in result["figures"].values():
         change = "" if figure["change"] is None else f"  {figure['change']:+}"
         lines.append(f"  {figure['label']}  {figure['value']} {UNITS[figure['unit']]}{change}")
+    if text := _fieldwork_text(result["fieldwork_flags"]):
+        lines.append(f"  {text}")
     return "\n".join(lines)
+
+
+def _fieldwork_text(flags: dict[str, int]) -> str:
+    """One line on what is flagged; empty where nothing is."""
+    labels = {"agreement": "编码一致性 agreement", "coders": "编码员 coders", "drift": "随时间推移 drift"}
+    found = ", ".join(f"{labels[name]} {count}" for name, count in flags.items() if count)
+    return f"现场工作提示 / field work, flagged: {found} (quality.json)" if found else ""
 
 
 def _report_text(report: Any, text_faults: list[str]) -> str:
@@ -415,7 +425,7 @@ def _status_text(each: dict[str, Any]) -> str:
         f"{each['wave']}  {each['label']}\n"
         f"  导出 / exports: {each['n_exports']}  得分过期热线 / stale lines: {stale}\n"
         f"  当前发布 / current release: {release}"
-    )
+    ) + (f"\n  {text}" if (text := _fieldwork_text(each["fieldwork_flags"])) else "")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from dagster_project.assets.fieldwork import fieldwork
 from dagster_project.assets.ingest import ingest
 from dagster_project.assets.release import release
 from dagster_project.assets.report import report
@@ -11,7 +12,7 @@ from dagster_project.jobs import adhoc_wave, annual_wave, every_july, new_input
 from dagster_project.resources import Installation
 
 defs = dg.Definitions(
-    assets=[ingest, scores, published, release, report],
+    assets=[ingest, fieldwork, scores, published, release, report],
     asset_checks=[delivered_gate, publishable_gate],
     jobs=[annual_wave, adhoc_wave],
     schedules=[every_july],

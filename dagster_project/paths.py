@@ -83,6 +83,10 @@ class Paths:
         """Rank sets of the wave's groups as last computed: a run takes them from here where no score changed."""
         return self.home / "rank_sets" / _name(wave)
 
+    def fieldwork(self, wave: str) -> Path:
+        """What the codes of a wave say of its field work, with the codes of coders (JSON): the analyst's."""
+        return self.home / "fieldwork" / f"{_name(wave)}.json"
+
     def releases(self, wave: str) -> Path:
         return self.home / "releases" / _name(wave)
 

@@ -5,12 +5,12 @@ from typing import Any
 
 from dagster_project.ingest.wave import export_files, list_waves, load_wave
 from dagster_project.paths import Paths
-from dagster_project.release.folder import MANIFEST, current_release
+from dagster_project.release.folder import MANIFEST, current_release, fieldwork_flags
 from dagster_project.transform.scope import line_fingerprints, scored_fingerprints
 
 
 def wave_statuses(paths: Paths) -> list[dict[str, Any]]:
-    """One record per wave under raw/: exports, stale lines (null: never ingested), current release, gate counts."""
+    """One record per wave under raw/: exports, stale lines (null: never ingested), current release and its flags."""
     return [_status(paths, wave_id) for wave_id in list_waves(paths)]
 
 
@@ -27,6 +27,7 @@ def _status(paths: Paths, wave_id: str) -> dict[str, Any]:
         "release": folder.name if folder else None,
         "path": str(folder) if folder else None,
         "gate": manifest["gate"] if manifest else None,
+        "fieldwork_flags": fieldwork_flags(folder) if folder else {},
     }
 
 

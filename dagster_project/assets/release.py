@@ -26,7 +26,7 @@ class ReleaseConfig(dg.Config):
 
 
 @dg.asset(
-    deps=PUBLISHED_TABLES,
+    deps=[*PUBLISHED_TABLES, "fieldwork"],
     partitions_def=waves,
     group_name="release",
     owners=["team:data-stewards"],

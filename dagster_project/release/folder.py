@@ -121,6 +121,13 @@ def headlines(folder: Path) -> dict[str, dict[str, Any]]:
     }
 
 
+def fieldwork_flags(folder: Path) -> dict[str, int]:
+    """{finding on the field work: how many rows of it are flagged}; empty for a release older than these."""
+    quality = json.loads((folder / "quality.json").read_text(encoding="utf-8"))
+    flags: dict[str, int] = quality.get("fieldwork", {}).get("counts", {})
+    return flags
+
+
 def _require_equal(staged: Path, target: Path) -> None:
     # the manifest states the hashes of the others; of itself the staged one does
     ours, theirs = (file_hashes(each) | {MANIFEST: sha256_of(each / MANIFEST)} for each in (staged, target))

@@ -5,8 +5,10 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
+from dagster_project import fieldwork
 from dagster_project.claims import narrative
 from dagster_project.errors import NotReconciled
+from dagster_project.gate.verdicts import read_quality
 from dagster_project.ingest.bronze import IngestReport
 from dagster_project.ingest.fingerprint import surroundings_fingerprint
 from dagster_project.ingest.wave import Wave
@@ -29,8 +31,8 @@ def freeze(paths: Paths, wave: Wave) -> Path:
     """Write the release of `wave`, unless it is there already, and say so in the log. Returns its folder.
 
     The gates must have been asked before (`gate.verdicts.require`). Raises NotReconciled where the
-    published tables were not made from the bronze and baseline that stand now, GateFailed where the
-    report's text claims what its figures do not bear out.
+    published tables, or the findings on the field work, were not made from the bronze and baseline that
+    stand now, GateFailed where the report's text claims what its figures do not bear out.
     """
     report = IngestReport.from_json(paths.ingest_report(wave.id).read_text(encoding="utf-8"))
     _require_of_one_piece(paths, wave, report)
@@ -41,7 +43,7 @@ def freeze(paths: Paths, wave: Wave) -> Path:
     with staging_folder(releases, identity.release) as staged:
         shutil.copytree(paths.method(wave.method), staged / "method")
         write_tables(paths, wave.id, staged, SYNTHETIC_NOTE if wave.is_synthetic else "", baseline)
-        shutil.copyfile(paths.quality(wave.id), staged / "quality.json")
+        _write_quality(paths, wave.id, staged)
         _write_claims(paths, wave, staged, baseline)
         _write_manifest(wave, report, identity, declared, staged)
         folder = releases / identity.release
@@ -71,6 +73,13 @@ def _require_of_one_piece(paths: Paths, wave: Wave, report: IngestReport) -> Non
             f"{wave.id}:已计算的排名与当前数据不一致,请重新运行 / the rankings that stand were not made from the "
             "present input; run the wave again"
         )
+
+
+def _write_quality(paths: Paths, wave: str, staged: Path) -> None:
+    """The gate's verdicts, and what the codes say of the field work."""
+    quality = {**read_quality(paths, wave), "fieldwork": fieldwork.published(paths, wave)}
+    text = json.dumps(quality, ensure_ascii=False, indent=1, allow_nan=False)
+    (staged / "quality.json").write_text(text + "\n", encoding="utf-8")
 
 
 def _write_claims(paths: Paths, wave: Wave, staged: Path, baseline: Path | None) -> None:

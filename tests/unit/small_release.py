@@ -431,7 +431,38 @@ def _quality() -> Row:
         "stage": "publishable", "asset": "score_total", "parameter_reasons": {},
     }  # fmt: skip
     counts = {"n_checks": 1, "n_failed": {"critical": 0, "warning": 0}}
-    return {"wave": "2023", "stages": {"delivered": [], "publishable": [check]}, "counts": counts}
+    stages = {"delivered": [], "publishable": [check]}
+    return {"wave": "2023", "stages": stages, "counts": counts, "fieldwork": _fieldwork()}
+
+
+def _fieldwork() -> Row:
+    agreement = {
+        "indicator_code": "I08", "n_double_coded": 41, "n_compared": 40, "n_scored_by_one": 1, "alpha": 0.6,
+        "low": 0.412, "high": 0.741, "percent_agreement": 81.25, "is_flagged": True, "label": "语气态度",
+    }  # fmt: skip
+    constant = {
+        **agreement, "indicator_code": "I07", "label": "问候与自报身份", "alpha": None, "low": None, "high": None,
+        "percent_agreement": 100.0, "is_flagged": False,
+    }  # fmt: skip
+    coder = {"channel": "phone", "coder": 1, "n_records": 87, "effect": -3.5, "error": 0.5, "shrunk": -3.25}
+    channel = {
+        "n_records": 90, "n_coders": 4, "coder_sd": 1.5, "coder_variance_percent": 4.25, "largest_shrunk": 3.25,
+        "largest_line_shift": 0.75,
+    }  # fmt: skip
+    drift = {"n_days": 90, "slope": -0.125, "error": 0.25, "is_flagged": False}
+    return {
+        "counts": {"agreement": 1, "coders": 1, "drift": 0},
+        "rules": {
+            "lowest_alpha": 0.667, "least_points": 1.0, "false_alarms": 0.05, "critical_value": 2.5, "drift_days": 30,
+        },
+        "agreement": [constant, agreement],
+        "coders": [{**coder, "is_flagged": True}, {**coder, "coder": 2, "effect": 1.1, "is_flagged": False}],
+        "drift": [
+            {**drift, "channel": name, "months": [{"month": "2023-03", "n_records": 90, "mean": 0.0}]}
+            for name in ("phone", "web")
+        ],
+        "channels": [{**channel, "channel": name} for name in ("phone", "web")],
+    }  # fmt: skip
 
 
 def _manifest(folder: Path, synthetic: bool) -> Row:

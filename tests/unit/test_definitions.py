@@ -52,7 +52,7 @@ def test_assets_by_name_and_group(defs: dg.Definitions) -> None:
         groups.setdefault(str(spec.group_name), set()).add(name.removeprefix("bronze/"))
     assert groups == {
         "bronze": BRONZE, "staging": STAGING, "scores": SCORES, "published": PUBLISHED,
-        "release": {"release", "report"},
+        "fieldwork": {"fieldwork"}, "release": {"release", "report"},
     }  # fmt: skip
 
 
@@ -121,8 +121,22 @@ def test_every_expectation_is_a_check_and_every_critical_one_blocks(defs: dg.Def
         assert spec.blocking == (expectations[name].severity == CRITICAL), name
 
 
+def test_findings_on_the_field_work_come_before_the_release_and_hold_nothing_back(defs: dg.Definitions) -> None:
+    upstream = {name: {dep.asset_key.to_user_string() for dep in spec.deps} for name, spec in specs(defs).items()}
+    assert upstream["fieldwork"] == {"bronze/phone_probes", "bronze/web_probes", "bronze/reference"}
+    assert "fieldwork" in upstream["release"]
+    checks = [
+        spec
+        for each in defs.assets or []
+        for spec in each.check_specs  # type: ignore[union-attr]  # only our own assets are in the list
+        if spec.asset_key.to_user_string() == "fieldwork"
+    ]
+    assert [spec.name for spec in checks] == ["fieldwork_agreement", "fieldwork_coders", "fieldwork_drift"]
+    assert not any(spec.blocking for spec in checks)
+
+
 def test_jobs_hold_everything_and_run_in_one_process(defs: dg.Definitions) -> None:
-    everything = {*STAGING, *SCORES, *PUBLISHED, "release", "report", *(f"bronze/{name}" for name in BRONZE)}
+    everything = {*STAGING, *SCORES, *PUBLISHED, "fieldwork", "release", "report", *(f"bronze/{name}" for name in BRONZE)}
     for name in ("annual_wave", "adhoc_wave"):
         job = defs.resolve_job_def(name)
         assert {key.to_user_string() for key in job.asset_layer.selected_asset_keys} == everything

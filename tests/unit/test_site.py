@@ -202,5 +202,24 @@ def test_a_release_from_before_rank_sets_is_rendered_without_them(release: Relea
     (folder / "standard_errors.parquet").unlink()
     (tmp_path / "site").mkdir()
     write_site(Release(folder), tmp_path / "site")
-    texts = [Page(path.read_text(encoding="utf-8")).text for path in sorted((tmp_path / "site").rglob("*.html"))]
+    pages = [path for path in sorted((tmp_path / "site").rglob("*.html")) if path.name != "quality.html"]
+    texts = [Page(path.read_text(encoding="utf-8")).text for path in pages]
     assert not any("区间" in text or "标准误" in text for text in texts)
+
+
+def test_what_is_flagged_of_the_field_work_is_told_without_naming_anyone(parsed: dict[str, Page]) -> None:
+    text = " ".join(parsed["quality.html"].text.split())
+    assert "共提示 2 项" in text
+    assert "I08 语气态度" + "41" + "40" + "81.25" + "0.600" + "0.412 至 0.741" + "提示" in text
+    assert "I07 问候与自报身份" + "41" + "40" + "100.00" + "–" + "–" in text
+    assert "电话端第 1 号编码员（87 条记录）：比同伴严 3.50 分（标准误 0.50）。" in text
+    assert "第 2 号编码员" not in text
+
+
+def test_a_release_older_than_these_findings_is_shown_without_them(tmp_path: Path) -> None:
+    folder = write_small_release(tmp_path / "older")
+    quality = json.loads((folder / "quality.json").read_text(encoding="utf-8"))
+    del quality["fieldwork"]
+    (folder / "quality.json").write_text(json.dumps(quality), encoding="utf-8")
+    write_site(Release(folder), tmp_path / "site")
+    assert "现场工作" not in (tmp_path / "site/quality.html").read_text(encoding="utf-8")
