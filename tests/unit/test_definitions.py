@@ -136,7 +136,8 @@ def test_findings_on_the_field_work_come_before_the_release_and_hold_nothing_bac
 
 
 def test_jobs_hold_everything_and_run_in_one_process(defs: dg.Definitions) -> None:
-    everything = {*STAGING, *SCORES, *PUBLISHED, "fieldwork", "release", "report", *(f"bronze/{name}" for name in BRONZE)}
+    bronze = {f"bronze/{name}" for name in BRONZE}
+    everything = {*bronze, "fieldwork", *STAGING, *SCORES, *PUBLISHED, "release", "report"}
     for name in ("annual_wave", "adhoc_wave"):
         job = defs.resolve_job_def(name)
         assert {key.to_user_string() for key in job.asset_layer.selected_asset_keys} == everything
