@@ -62,15 +62,15 @@ def _effect(before: Leaf, after: Leaf, totals: int) -> Effect:
     if x0 is None or x1 is None:
         return Effect(0, 0)
     return Effect(
-        score=_rounded((before.weight + after.weight) * (x1 - x0), 2 * WHOLE),
-        structure=_rounded((after.weight - before.weight) * (x0 + x1 - totals), 2 * WHOLE),
+        score=rounded((before.weight + after.weight) * (x1 - x0), 2 * WHOLE),
+        structure=rounded((after.weight - before.weight) * (x0 + x1 - totals), 2 * WHOLE),
     )
 
 
-def _rounded(numerator: int, denominator: int) -> int:
+def rounded(numerator: int, denominator: int) -> int:
     """Half away from zero: a loss is the negative of the gain that undoes it."""
-    rounded = (2 * abs(numerator) + denominator) // (2 * denominator)
-    return rounded if numerator >= 0 else -rounded
+    size = (2 * abs(numerator) + denominator) // (2 * denominator)
+    return size if numerator >= 0 else -size
 
 
 def printed(contributions: Mapping[str, int], change: int) -> dict[str, int]:
