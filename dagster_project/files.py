@@ -78,9 +78,9 @@ def refusal(error: BaseException) -> str | None:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Each once: what was raised anew from its own context goes round in a circle."""
+    """The error and its causes, each once: an error that is raised again can be among its own."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
-        yield error
         seen.add(id(error))
+        yield error
         error = error.__cause__ or error.__context__

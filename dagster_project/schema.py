@@ -306,12 +306,44 @@ REFERENCE_TABLES = {
         ("minus_figure", TEXT),
         ("note", TEXT),
     ),
+    # how this method's tree came from an older one; empty where the method says nothing of it
+    "comparable_with": _table(
+        ("baseline_method", TEXT),
+        ("baseline_indicator_code", TEXT),
+        ("indicator_code", TEXT),
+        ("kind", TEXT),
+        ("share_pct", INT),
+    ),
     # of what a line's scores are made: its bronze rows, its declaration, the method
     "line_inputs": _table(("line_id", TEXT), ("input_fingerprint", TEXT)),
     # from the baseline wave's current release: a change is redone from two published values
     "baseline_figures": _table(("release", TEXT), ("figure_id", TEXT), ("value_centi", INT), ("k", INT), ("n", INT)),
     "baseline_line_scores": _table(("line_id", TEXT), ("channel", TEXT), ("node_code", TEXT), ("published_centi", INT)),
     "baseline_rankings": _table(("group_code", TEXT), ("unit_code", TEXT), ("rank", INT), ("published_centi", INT)),
+    "baseline_aggregates": _table(
+        ("dimension", TEXT),
+        ("member", TEXT),
+        ("channel", TEXT),
+        ("level", INT),
+        ("node_code", TEXT),
+        ("published_centi", INT),
+    ),
+    # whether what a measure rests on is the same in both waves; empty where there is no baseline
+    "comparability": _table(("measure", TEXT), ("comparability", TEXT)),
+    # what rescoring on the older tree needs; empty where there is nothing to rescore
+    "baseline_indicators": _table(
+        ("method", TEXT),
+        ("indicator_code", TEXT),
+        ("l2_code", TEXT),
+        ("l1_code", TEXT),
+        ("l1_weight", INT),
+        ("l2_weight", INT),
+        ("l3_weight", INT),
+        ("availability_basis", TEXT),
+        ("min_availability_pct", INT),
+    ),
+    "baseline_leaves": _table(("line_id", TEXT), ("channel", TEXT), ("node_code", TEXT), ("score_nano", INT)),
+    "baseline_lines": _table(("line_id", TEXT), ("tier", TEXT), ("province_code", TEXT), ("rank_group", TEXT)),
 }
 
 # What a scoring rule may look at, per source: the fields that dbt's staging offers, and whether

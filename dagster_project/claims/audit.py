@@ -21,6 +21,7 @@ from dagster_project.errors import UsageError
 from dagster_project.ingest.declaration import Declaration
 from dagster_project.ingest.faults import reject, shown
 from dagster_project.paths import WAVE_ID, Paths
+from dagster_project.release.comparability import WORDS as COMPARABILITIES
 from dagster_project.release.folder import MANIFEST, current_release
 
 UNITS = ("point", "percent", "count")
@@ -225,9 +226,10 @@ def _figures(yml: Declaration) -> dict[str, Mapping[str, Any]]:
 
 
 def _figure(yml: Declaration) -> dict[str, Any]:
-    decimals = ("value", "baseline", "change", "growth_pct", "change_comparable")
+    decimals = ("value", "baseline", "change", "growth_pct", "comparable_change")
     row: dict[str, Any] = {name: number(yml, name, None) for name in decimals}
     row |= {name: yml.take(name, str, None) for name in ("label", "footnote", "of", "minus")}
+    row["comparability"] = yml.take("comparability", str, None, COMPARABILITIES)
     row |= {"unit": yml.take("unit", str, None, UNITS), "k": whole(yml, "k", default=None)}
     row["n"] = whole(yml, "n", 1, default=None)
     yml.close()

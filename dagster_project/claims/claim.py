@@ -14,6 +14,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from typing import Any, ClassVar, Protocol
 
+from dagster_project.release.comparability import NOT_COMPARABLE
+
 Row = Mapping[str, Any]
 NONE = "—"
 CENT = Decimal("0.01")
@@ -30,8 +32,8 @@ OPERATORS: dict[str, tuple[str, Callable[[Decimal, Decimal], bool]]] = {
 class World:
     """What claims are held against.
 
-    `figures`: {id: value, unit, k, n, change, growth_pct and, where known, baseline, change_comparable,
-    footnote; `of` and `minus` for a figure that is the difference of two others}.
+    `figures`: {id: value, unit, k, n, change, growth_pct and, where known, baseline, comparability,
+    comparable_change, footnote; `of` and `minus` for a figure that is the difference of two others}.
     `rankings`: {group: rows with unit_code, unit_name, rank, published}.
     """
 
@@ -64,9 +66,22 @@ class World:
         return self.number(figure, "growth_pct")
 
     def is_comparable(self, figure: str) -> bool:
-        """Whether the change on comparable basis, where there is one, has the sign of the plain one."""
-        plain, comparable = self.change(figure), self.number(figure, "change_comparable")
-        return plain is None or comparable is None or _sign(plain) == _sign(comparable)
+        """Whether the sign of the plain change can be told without a qualifier.
+
+        It can where the change on comparable basis has the same one. Without such a change, it can where
+        nothing says that the waves are not comparable.
+        """
+        plain, comparable = self.change(figure), self.number(figure, "comparable_change")
+        if plain is None:
+            return True
+        if comparable is None:
+            return self.figures[figure].get("comparability") != NOT_COMPARABLE
+        return _sign(plain) == _sign(comparable)
+
+    def is_plain(self, figure: str) -> bool:
+        """Whether the plain change is all there is to say: comparable, and the same on comparable basis."""
+        comparable = self.number(figure, "comparable_change")
+        return self.is_comparable(figure) and comparable in (None, self.change(figure))
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,17 @@ CHANGE_UNITS = {"point": "分", "percent": "个百分点", "count": ""}
 COLONS = ":\uff1a"
 VALUE_UNITS = {"point": "分", "percent": "%", "count": ""}
 # How a change is put into words; `{value}`, `{unit}` and `{comparable}` are filled in.
-WORDS = ("up", "down", "same", "not_comparable", "growth_up", "growth_down", "growth_same", "growth_not_comparable")
+WORDS = (
+    "up",
+    "down",
+    "same",
+    "not_comparable",
+    "plain_only",
+    "growth_up",
+    "growth_down",
+    "growth_same",
+    "growth_not_comparable",
+)
 
 Claimed = tuple[Claim, str | None]  # a claim and the words that make it; None: the whole sentence
 Filled = tuple[str, list[Claim]]
@@ -355,9 +365,9 @@ def _change(world: World, words: Mapping[str, str], figure: str, argument: str) 
         return None
     direction = DIRECTIONS[(change > 0) - (change < 0)]
     word, filling = direction, {"value": printed(abs(change), unit), "unit": argument or CHANGE_UNITS.get(unit, "")}
-    if not world.is_comparable(figure):
-        comparable = world.number(figure, "change_comparable")
-        word = "not_comparable"
+    if not world.is_plain(figure):
+        comparable = world.number(figure, "comparable_change")
+        word = "plain_only" if comparable is None else "not_comparable"
         filling |= {"value": _with_sign(change, unit), "comparable": _with_sign(comparable, unit)}
     return _put(words[word], filling), [Difference(figure, change, direction)]
 
@@ -367,7 +377,7 @@ def _growth(world: World, words: Mapping[str, str], figure: str, _argument: str)
     if growth is None:
         return None
     word, value = f"growth_{DIRECTIONS[(growth > 0) - (growth < 0)]}", printed(abs(growth))
-    if not world.is_comparable(figure):
+    if not world.is_plain(figure):
         word, value = "growth_not_comparable", _with_sign(growth)
     return _put(words[word], {"value": value}), [Growth(figure, growth)]
 

@@ -81,7 +81,7 @@ def wording(claim: Claim, text: str, world: World) -> Verdict | None:
     computed = signed(change, unit)
     fits = not (ups and not downs and change <= 0) and not (downs and not ups and change >= 0)
     if not world.is_comparable(claim.figure):
-        comparable = world.number(claim.figure, "change_comparable")
+        comparable = world.number(claim.figure, "comparable_change")
         computed += f"; 可比口径 {signed(comparable, unit)}"
         fits = fits and any(word in text for word in QUALIFIERS)
     said = "、".join(f"「{word}」" for word in (*ups, *downs))

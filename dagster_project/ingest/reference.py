@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from dagster_project.ingest.comparable import KINDS, mapping_faults
 from dagster_project.ingest.faults import reject, shown
 from dagster_project.paths import NAME, Paths
 from dagster_project.schema import REFERENCE_TABLES, SCORING_FIELDS
@@ -40,6 +41,7 @@ class Csv:
     choices: tuple[tuple[str, tuple[str, ...]], ...] = ()
     bounds: tuple[tuple[str, int, int], ...] = ()
     may_be_empty: bool = False
+    may_be_absent: bool = False
 
 
 MANY = 10**9
@@ -91,6 +93,11 @@ METHOD = {
         "figures.csv", ("figure_id",),
         optional=("measure", "dimension", "member", "channel", "code", "of_figure", "minus_figure", "note"),
     ),
+    "comparable_with": Csv(
+        "comparable_with.csv", ("baseline_method", "baseline_indicator_code", "indicator_code"),
+        optional=("baseline_indicator_code", "indicator_code", "share_pct"),
+        choices=(("kind", KINDS),), bounds=(("share_pct", 1, 100),), may_be_absent=True,
+    ),
 }  # fmt: skip
 
 
@@ -102,14 +109,14 @@ def reference_tables(paths: Paths, wave: "Wave") -> dict[str, pa.Table]:
     """
     faults = _Faults()
     rows = {"lines": _read(paths.frame(wave.frame), "lines", LINES, faults)}
-    for table, spec in METHOD.items():
-        rows[table] = _read(paths.method(wave.method) / spec.file, table, spec, faults)
+    rows |= _method_rows(paths.method(wave.method), METHOD, faults)
     if not faults.messages:
         _check_tree(rows["indicators"], faults)
         _check_references(rows, faults)
         _check_rules(rows, faults)
         _check_classes_and_bands(rows, faults)
         _check_figures(rows["figure_definitions"], faults)
+        _check_mappings(paths, rows, faults)
     if faults.messages:
         reject(f"{wave.id} ({wave.method}, {wave.frame})", faults.messages)
     rows["waves"] = [_wave_row(wave)]
@@ -118,6 +125,35 @@ def reference_tables(paths: Paths, wave: "Wave") -> dict[str, pa.Table]:
         for table, schema in REFERENCE_TABLES.items()
         if table in rows
     }
+
+
+def method_rows(method: Path, tables: Iterable[str]) -> dict[str, list[Row]]:
+    """{table: typed rows} of a method version's folder, a release's copy among them. Scores are nanopoints.
+
+    Raises InputRejected where a file can not be read.
+    """
+    faults = _Faults()
+    rows = _method_rows(method, tables, faults)
+    if faults.messages:
+        reject(method.name, faults.messages)
+    return rows
+
+
+def _method_rows(method: Path, tables: Iterable[str], faults: "_Faults") -> dict[str, list[Row]]:
+    return {
+        table: []
+        if METHOD[table].may_be_absent and not (method / METHOD[table].file).exists()
+        else _read(method / METHOD[table].file, table, METHOD[table], faults)
+        for table in tables
+    }
+
+
+def require_mapping(rows: list[Row], older: Iterable[Row], newer: Iterable[Row], place: str) -> None:
+    """Raise InputRejected where the rows of comparable_with.csv do not lead from the older indicators to the newer."""
+    faults = _Faults()
+    _check_mapping(rows, older, newer, faults)
+    if faults.messages:
+        reject(place, faults.messages)
 
 
 def declared_ids(method: Path, table: str) -> set[str]:
@@ -539,6 +575,31 @@ def _check_classes_and_bands(rows: dict[str, list[Row]], faults: _Faults) -> Non
     _check_overlaps(
         rows["line_bands"], lambda row: row["partition_code"], "min_pct", "max_pct", "line_bands.csv", faults
     )
+
+
+def _check_mappings(paths: Paths, rows: dict[str, list[Row]], faults: _Faults) -> None:
+    """Every older method version that the mapping names is there, and accounted for."""
+    by_baseline: dict[str, list[Row]] = {}
+    for row in rows["comparable_with"]:
+        by_baseline.setdefault(row["baseline_method"], []).append(row)
+    for name, mapping in by_baseline.items():
+        if not NAME.fullmatch(name) or not paths.method(name).is_dir():
+            faults.at(
+                MAPPING, mapping[0], "baseline_method", "没有此方法版本,请更正",
+                "there is no such method version; correct it",
+            )  # fmt: skip
+            continue
+        older = _method_rows(paths.method(name), ["indicators"], faults)["indicators"]
+        _check_mapping(mapping, older, rows["indicators"], faults)
+
+
+MAPPING = METHOD["comparable_with"].file
+
+
+def _check_mapping(rows: list[Row], older: Iterable[Row], newer: Iterable[Row], faults: _Faults) -> None:
+    parents = {row["indicator_code"]: row["l2_code"] for row in older}
+    for row, column, zh, en in mapping_faults(rows, parents, [each["indicator_code"] for each in newer]):
+        faults.at(MAPPING, row, column, zh, en)
 
 
 def _check_figures(figures: Iterable[Row], faults: _Faults) -> None:

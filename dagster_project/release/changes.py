@@ -8,6 +8,7 @@ from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
+from dagster_project.release.comparability import NOT_COMPARABLE
 from dagster_project.release.diff import Changes, LineChange, RankChange
 from dagster_project.release.whatif import MethodChange, WhatIf
 
@@ -22,6 +23,7 @@ KINDS = {
 OTHERS = {
     "code_version": "程序", "packages": "依赖库", "baseline": "基期发布",
 }  # fmt: skip
+OTHER_RULES = "两次发布的评分方法不同:下列得分变化口径不可比,不得表述为服务水平的升降"
 MAX_CONTRIBUTIONS = 6  # per line in the text; all are in the data
 
 
@@ -58,6 +60,7 @@ def as_markdown(changes: Changes) -> str:
         *(["", f"**{changes.note}**"] if changes.note else []),
         "",
         f"- 性质:{KINDS[causes.kind]}",
+        *([f"- {OTHER_RULES}"] if changes.comparability == NOT_COMPARABLE else []),
         *(f"- 更正 {each['id']}:{_correction(each)}" for each in causes.corrections_added),
         *(f"- 撤回更正 {each['id']}:{_correction(each)}" for each in causes.corrections_removed),
         *([f"- 改变的导出文件:{'、'.join(map(_inert, causes.exports))}"] if causes.exports else []),

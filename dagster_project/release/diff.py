@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from dagster_project.errors import UsageError
+from dagster_project.release.comparability import NOT_COMPARABLE, SAME, is_same_scoring
 from dagster_project.release.reading import TOTAL, Release, Row
 from dagster_project.statistics.decomposition import Leaf, decompose, printed
 
@@ -121,13 +122,17 @@ class Causes:
 
 @dataclass(frozen=True)
 class Changes:
-    """All that differs between release `before` and release `after` of a wave."""
+    """All that differs between release `before` and release `after` of a wave.
+
+    `comparability`: same_method, or not_comparable where they were scored by other rules.
+    """
 
     wave: str
     label: str
     note: str
     before: str
     after: str
+    comparability: str
     causes: Causes
     lines: tuple[LineChange, ...]
     ranks: tuple[RankChange, ...]
@@ -146,6 +151,7 @@ def compare(before: Release, after: Release) -> Changes:
         note=after.note,
         before=before.id,
         after=after.id,
+        comparability=SAME if is_same_scoring(before.folder / "method", after.folder / "method") else NOT_COMPARABLE,
         causes=_causes(before.manifest, after.manifest),
         lines=tuple(_line_changes(before, after)),
         ranks=tuple(_rank_changes(before, after)),

@@ -118,6 +118,13 @@ class Release:
         return dict(contributions)
 
     @cached_property
+    def set_changes(self) -> dict[tuple[str, str], Row]:
+        """{(dimension, member): n_matched, n_entry, n_exit, matched, entry, exit, change, comparability …}."""
+        if not (self.folder / "set_changes.parquet").exists():  # the release is older than this file
+            return {}
+        return {(row["dimension"], row["member"]): row for row in self._table("set_changes")}
+
+    @cached_property
     def classes(self) -> dict[str, Row]:
         """{line_id: attempts, connected, line_class, is_ranked, p_repeat_<class>}."""
         return {row["line_id"]: row for row in self._table("line_classes")}
@@ -140,7 +147,7 @@ class Release:
 
     @cached_property
     def aggregates(self) -> dict[tuple[str, str], dict[tuple[str, str], Row]]:
-        """{(dimension, member): {(channel, node code): level, n, n_na, mean_nano, published}}."""
+        """{(dimension, member): {(channel, node code): level, n, n_na, mean_nano, published, change …}}."""
         aggregates: dict[tuple[str, str], dict[tuple[str, str], Row]] = defaultdict(dict)
         for row in self._table("aggregates"):
             aggregates[row["dimension"], row["member"]][row["channel"], row["node_code"]] = row

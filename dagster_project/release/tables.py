@@ -17,10 +17,12 @@ import pyarrow.parquet as pq
 
 from dagster_project.database import connect
 from dagster_project.paths import Paths
+from dagster_project.release.comparability import NOT_COMPARABLE
 from dagster_project.release.folder import write_parquet
 from dagster_project.release.uncertainty import with_rank_sets, write_standard_errors
 from dagster_project.statistics.decomposition import Leaf, decompose, printed
 from dagster_project.statistics.replication import class_probabilities
+from dagster_project.statistics.set_changes import set_change
 
 NANO = 10**9
 # Spreadsheets in Chinese take the wide forms too.
@@ -46,12 +48,14 @@ TABLES = {
     "line_scores": (
         "pub_line_scores",
         f"line_id, channel, level, node_code, score_nano, {_decimal('published')}, {_decimal('change')},"
-        f" {EFFECTIVE_WEIGHT}, na_reason",
+        f" comparability, {_decimal('comparable_change')}, {EFFECTIVE_WEIGHT}, na_reason",
         "line_id, channel, level, node_code",
     ),
     "aggregates": (
         "pub_aggregates",
-        f"dimension, member, channel, level, node_code, n, n_na, mean_nano, {_decimal('published')}",
+        f"dimension, member, channel, level, node_code, n, n_na, mean_nano, {_decimal('published')},"
+        f" {_decimal('change')}, comparability, {_decimal('comparable_change')}, {_decimal('comparable_before')},"
+        f" {_decimal('comparable_after')}",
         "dimension, member, channel, level, node_code",
     ),
     "scenarios": (
@@ -64,7 +68,7 @@ TABLES = {
 RANKINGS = (
     "pub_rankings",
     "group_code, rank, is_tied, unit, unit_code, unit_name, line_class, n_lines,"
-    f" {_decimal('published')}, {_decimal('change')}, places_gained",
+    f" {_decimal('published')}, {_decimal('change')}, places_gained, comparability, {_decimal('comparable_change')}",
     "group_code, list_order",
 )
 CONTRIBUTIONS = pa.schema(
@@ -74,6 +78,24 @@ CONTRIBUTIONS = pa.schema(
         "score_effect_nano": pa.int64(),
         "structure_effect_nano": pa.int64(),
         "contribution": pa.decimal128(6, 2),  # printed: a line's sum to the change of its printed total
+    }
+)
+SET_CHANGES = pa.schema(
+    {
+        "dimension": pa.string(),
+        "member": pa.string(),
+        "n_matched": pa.int64(),
+        "n_entry": pa.int64(),
+        "n_exit": pa.int64(),
+        "matched_effect_nano": pa.int64(),
+        "entry_effect_nano": pa.int64(),
+        "exit_effect_nano": pa.int64(),
+        # printed: the three sum to the change of the set's printed mean
+        "matched": pa.decimal128(6, 2),
+        "entry": pa.decimal128(6, 2),
+        "exit": pa.decimal128(6, 2),
+        "change": pa.decimal128(6, 2),
+        "comparability": pa.string(),
     }
 )
 FRAME_COLUMNS = "line_id, city, short_name, division_code, province_code, province, level, tier, tier_basis, rank_group"
@@ -86,14 +108,16 @@ def write_tables(paths: Paths, wave: str, folder: Path, note: str, baseline: Pat
     the folder of the release that changes are told against, where there is one.
     """
     folders = [baseline] if baseline else []
-    with connect(paths.home, paths.warehouse, folders=folders, read_only=True) as connection:
+    frame_file = paths.bronze_part("lines", wave)
+    with connect(paths.home, paths.warehouse, folders=folders, files=[frame_file], read_only=True) as connection:
         for name, declared in TABLES.items():
             write_parquet(_table(connection, wave, declared), folder / f"{name}.parquet")
         write_parquet(_line_classes(connection, wave), folder / "line_classes.parquet")
         write_parquet(_contributions(connection, wave, baseline), folder / "contributions.parquet")
+        write_parquet(_set_changes(connection, wave, frame_file, baseline), folder / "set_changes.parquet")
         _write_json(_figures(connection, wave), folder / "figures.json")
         rankings = _table(connection, wave, RANKINGS)
-    frame = pq.ParquetFile(paths.bronze_part("lines", wave)).read()
+    frame = pq.ParquetFile(frame_file).read()
     write_parquet(frame.select(FRAME_COLUMNS.split(", ")).sort_by("line_id"), folder / "lines.parquet")
     rankings = with_rank_sets(folder, rankings, write_standard_errors(folder), paths.rank_sets(wave))
     write_parquet(rankings, folder / "rankings.parquet")
@@ -138,7 +162,10 @@ def _line_classes(connection: duckdb.DuckDBPyConnection, wave: str) -> pa.Table:
 
 
 def _contributions(connection: duckdb.DuckDBPyConnection, wave: str, baseline: Path | None) -> pa.Table:
-    """One row per line that both waves have a total of, and third-level indicator that either observed."""
+    """One row per line that both waves have a total of, and third-level indicator that either observed.
+
+    No row where the waves do not have the same indicators: what only one tree has can not be told apart.
+    """
     if baseline is None:
         return CONTRIBUTIONS.empty_table()
     query = """
@@ -150,13 +177,14 @@ def _contributions(connection: duckdb.DuckDBPyConnection, wave: str, baseline: P
             where channel = 'all' and level in (0, 3)
         ),
         after as (
-            select line_id, level, node_code, score_nano, published_centi, effective_weight_nano
+            select line_id, level, node_code, score_nano, published_centi, effective_weight_nano, comparability
             from pub_line_scores
             where wave = $wave and channel = 'all' and level in (0, 3)
         )
         select line_id, level, node_code,
             before.score_nano, coalesce(before.effective_weight_nano, 0), before.published_centi,
-            after.score_nano, coalesce(after.effective_weight_nano, 0), after.published_centi
+            after.score_nano, coalesce(after.effective_weight_nano, 0), after.published_centi,
+            before.node_code is null or after.node_code is null as is_of_one_tree, after.comparability
         from before full outer join after using (line_id, level, node_code)
         order by line_id, level, node_code
     """
@@ -164,19 +192,79 @@ def _contributions(connection: duckdb.DuckDBPyConnection, wave: str, baseline: P
     rows: list[tuple[Any, ...]] = []
     for line_id, found in groupby(connection.execute(query, values).fetchall(), key=itemgetter(0)):
         total, *nodes = found
-        _, level, _, nano_before, _, centi_before, nano_after, _, centi_after = total
+        _, level, _, nano_before, _, centi_before, nano_after, _, centi_after, _, comparability = total
         if level != 0 or nano_before is None or nano_after is None:
             continue
+        if comparability == NOT_COMPARABLE or any(is_of_one_tree for *_, is_of_one_tree, _ in nodes):
+            continue
         before = {code: Leaf(nano, weight) for _, _, code, nano, weight, *_ in nodes}
-        after = {code: Leaf(nano, weight) for _, _, code, _, _, _, nano, weight, _ in nodes}
+        after = {code: Leaf(nano, weight) for _, _, code, _, _, _, nano, weight, *_ in nodes}
         effects = decompose(before, after, nano_before, nano_after)
         shown = printed({code: effect.contribution for code, effect in effects.items()}, centi_after - centi_before)
         rows += [
             (line_id, code, each.score, each.structure, Decimal(shown[code]) / 100) for code, each in effects.items()
         ]
-    columns = zip(*rows, strict=True) if rows else [()] * len(CONTRIBUTIONS)
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, CONTRIBUTIONS, strict=True)]
-    return pa.table(arrays, CONTRIBUTIONS)
+    return _of_rows(rows, CONTRIBUTIONS)
+
+
+def _set_changes(connection: duckdb.DuckDBPyConnection, wave: str, frame_file: Path, baseline: Path | None) -> pa.Table:
+    """One row per set of lines (nation, tier, province, ranking group) that both waves have a score of a line of."""
+    if baseline is None:
+        return SET_CHANGES.empty_table()
+    query = """
+        with
+        before as (
+            select lines.line_id, lines.tier, lines.province_code, lines.rank_group, scores.score_nano
+            from read_parquet($lines) as lines
+            inner join read_parquet($scores) as scores using (line_id)
+            where scores.channel = 'all' and scores.level = 0 and scores.score_nano is not null
+        ),
+        after as (
+            select lines.line_id, lines.tier, lines.province_code, lines.rank_group, scores.score_nano
+            from read_parquet($frame) as lines
+            inner join pub_line_scores as scores using (line_id)
+            where scores.wave = $wave and scores.channel = 'all' and scores.level = 0 and scores.score_nano is not null
+        ),
+        scored as (select true as is_after, * from after union all select false, * from before),
+        members as (
+            select 'national' as dimension, 'all' as member, is_after, line_id, score_nano from scored
+            union all select 'tier', tier, is_after, line_id, score_nano from scored
+            union all select 'province', province_code, is_after, line_id, score_nano from scored
+            union all select 'rank_group', rank_group, is_after, line_id, score_nano from scored
+        )
+        select members.dimension, members.member, members.is_after, members.line_id, members.score_nano,
+            aggregates.change_centi, aggregates.comparability
+        from members
+        inner join pub_aggregates as aggregates using (dimension, member)
+        where aggregates.wave = $wave and aggregates.channel = 'all' and aggregates.level = 0
+        order by members.dimension, members.member, members.is_after, members.line_id
+    """
+    values = {
+        "wave": wave,
+        "frame": str(frame_file),
+        "lines": str(baseline / "lines.parquet"),
+        "scores": str(baseline / "line_scores.parquet"),
+    }
+    rows: list[tuple[Any, ...]] = []
+    for (dimension, member), found in groupby(connection.execute(query, values).fetchall(), key=itemgetter(0, 1)):
+        lines = list(found)
+        *_, change_centi, comparability = lines[0]
+        before, after = ({row[3]: row[4] for row in lines if row[2] is side} for side in (False, True))
+        each = set_change(before, after)
+        if each is None or change_centi is None:
+            continue
+        effects = {"matched": each.matched, "entry": each.entry, "exit": each.exit}
+        shown = [Decimal(centi) / 100 for centi in printed(effects, change_centi).values()]
+        counts = (each.n_matched, each.n_entry, each.n_exit)
+        change = Decimal(change_centi) / 100
+        rows.append((dimension, member, *counts, *effects.values(), *shown, change, comparability))
+    return _of_rows(rows, SET_CHANGES)
+
+
+def _of_rows(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
+    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+    return pa.table(arrays, schema)
 
 
 def _quoted(name: str) -> str:
@@ -186,7 +274,8 @@ def _quoted(name: str) -> str:
 def _figures(connection: duckdb.DuckDBPyConnection, wave: str) -> list[dict[str, Any]]:
     cursor = connection.execute(
         "select figure_id as id, label, section, kind, unit, value_centi, unrounded_nano, k, n, change_centi,"
-        " growth_centi, is_adjusted from pub_figures where wave = ? order by figure_order",
+        " growth_centi, comparability, comparable_change_centi, is_adjusted from pub_figures where wave = ?"
+        " order by figure_order",
         [wave],
     )
     names = [column[0] for column in cursor.description]
@@ -206,6 +295,8 @@ def _figure(row: dict[str, Any]) -> dict[str, Any]:
         "change_basis": None
         if row["change_centi"] is None
         else "published values of the baseline wave, plain difference",
+        "comparability": row["comparability"],
+        "comparable_change": _number(row["comparable_change_centi"], row["kind"]),
         "footnote": "largest-remainder rounding: the shares sum to 100.00" if row["is_adjusted"] else None,
     }
 

@@ -21,6 +21,7 @@ from dagster_project.errors import HotlineError, UsageError
 from dagster_project.files import replace_files
 from dagster_project.release.reading import CHANNELS, TOTAL, Node, Release, Row, extremes
 from dagster_project.report import findings as findings_of
+from dagster_project.report.comparison import is_plain, told
 from dagster_project.report.findings import Finding, findings
 from dagster_project.report.workbook import (
     EMPTY,
@@ -127,6 +128,16 @@ def _signed(value: Any, kind: str = "") -> str:
     if not value:
         return text
     return f"{'+' if value > 0 else MINUS}{text}"
+
+
+def _change(row: Row, kind: str = "") -> str:
+    return told(row, lambda value: _signed(value, kind))
+
+
+def _gained(row: Row) -> str:
+    """Places gained; in brackets, so that no arrow is drawn, where they do not rest on one method."""
+    text = _signed(row["places_gained"], "count")
+    return text if is_plain(row) or row["places_gained"] is None else f"({text})"
 
 
 def _score(row: Row | None) -> str:
@@ -272,7 +283,7 @@ def _by_channel(title: str, nodes: Iterable[Node], scores: Mapping[tuple[str, st
 def _bar(figure: Row) -> Row:
     remarks = [_basis(figure)] if _basis(figure) != EMPTY else []
     if figure["change"] is not None:
-        remarks.append(f"较基期 {_signed(figure['change'], figure['kind'])}")
+        remarks.append(f"较基期 {_change(figure, figure['kind'])}")
     return {
         "label": figure["label"], "value": figure["value"], "shown": _shown(figure["value"], figure["kind"]),
         "remark": "  ".join(remarks),
@@ -283,7 +294,7 @@ def _number_row(figure: Row) -> Row:
     unit = UNITS.get(figure["unit"], figure["unit"])
     return {
         "label": f"{figure['label']}({unit})", "shown": _shown(figure["value"], figure["kind"]),
-        "basis": _basis(figure), "change": _signed(figure["change"], figure["kind"]),
+        "basis": _basis(figure), "change": _change(figure, figure["kind"]),
         "growth": _signed(figure["growth_pct"]),
     }  # fmt: skip
 
@@ -308,8 +319,8 @@ def _ranking_row(release: Release, row: Row, *, is_line: bool) -> Row:
     return {
         "rank": "" if row["rank"] is None else str(row["rank"]), "tied": row["is_tied"], "name": row["unit_name"],
         "set": "" if row.get("rank_low") is None else f"{row['rank_low']}–{row['rank_high']}",
-        "own": own, "score": _shown(row["published"]), "change": _signed(row["change"]),
-        "gained": _signed(row["places_gained"], "count"),
+        "own": own, "score": _shown(row["published"]), "change": _change(row),
+        "gained": _gained(row),
     }  # fmt: skip
 
 
@@ -415,13 +426,13 @@ def _second_level(
         "top": release.tree[node.parent or TOTAL].label, "label": node.label,
         **{channel: _score(scores.get((channel, node.code))) for channel in CHANNELS},
         "mean": _shown(mean and mean["published"]), "gap": _signed(_gap(own, mean)),
-        "change": _signed(own and own["change"]),
+        "change": _change(own) if own else EMPTY,
     }  # fmt: skip
 
 
 def _total_tile(scores: Mapping[tuple[str, str], Row]) -> Row:
     total = scores["all", TOTAL]
-    return {"name": "总体得分", "value": _score(total), "remark": f"较基期 {_signed(total['change'])}"}
+    return {"name": "总体得分", "value": _score(total), "remark": f"较基期 {_change(total)}"}
 
 
 def _class_tile(release: Release, line_id: str) -> Row:
@@ -449,7 +460,7 @@ def _rank_tile(name: str, row: Row, ranked: int) -> Row:
         return {"name": name, "value": NOT_RANKED, "remark": f"共 {ranked} 个参加排名"}
     remark = f"共 {ranked} 个"
     if row["places_gained"] is not None:
-        remark += f",升降 {_signed(row['places_gained'], 'count')}"
+        remark += f",升降 {_gained(row)}"
     if is_wide(row, ranked):
         remark = f"按得分列第 {row['rank']}," + remark
     return {"name": name, "value": place_words(row, ranked), "remark": remark}

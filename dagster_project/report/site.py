@@ -20,10 +20,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from dagster_project.claims.wording import is_wide, place_words
 from dagster_project.errors import HotlineError
 from dagster_project.paths import NAME
-from dagster_project.release.changes import KINDS, OTHERS
+from dagster_project.release.changes import KINDS, OTHER_RULES, OTHERS
 from dagster_project.release.diff import Changes
 from dagster_project.release.reading import CHANNELS, TOTAL, Lead, Node, Release, Row, extremes
 from dagster_project.release.tables import inert
+from dagster_project.report.comparison import is_plain, told
 from dagster_project.report.findings import findings
 from dagster_project.report.whatif import what_if
 
@@ -115,7 +116,7 @@ def _environment(release: Release) -> Environment:
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
-    environment.filters |= {"points": points, "signed": signed, "percent": percent}
+    environment.filters |= {"points": points, "signed": signed, "percent": percent, "change": change}
     environment.globals |= {
         "release": release,
         "class_labels": release.class_labels,
@@ -123,9 +124,18 @@ def _environment(release: Release) -> Environment:
         "tier_numbers": {member: number for number, (member, _) in enumerate(_members(release, "tier"), start=1)},
         "kinds": KINDS,
         "causes": OTHERS,
+        "other_rules": OTHER_RULES,
+        "is_one_method": all(is_plain(figure) for figure in release.figures.values()),
+        "moved": _moved(release),
         "downloads": [*DOWNLOADS, "line_scores.csv"],
     }
     return environment
+
+
+def _moved(release: Release) -> Row | None:
+    """The parts of the nation's change, where lines came or went."""
+    row = release.set_changes.get(("national", "all"))
+    return row if row and (row["n_entry"] or row["n_exit"]) else None
 
 
 def _code(code: str) -> str:
@@ -145,6 +155,16 @@ def points(value: Decimal | float | None) -> str:
 def signed(value: Decimal | float | None) -> str:
     """A change with its sign, two decimals; an empty text where there is nothing to compare with."""
     return "" if value is None else f"{value:+.2f}"
+
+
+def change(row: Row) -> str:
+    """The change of a score or figure with its sign, and what of it can be compared."""
+    return told(row, whole if row.get("unit") == "count" else signed)
+
+
+def whole(value: Decimal | float | None) -> str:
+    """A change of a number of things with its sign."""
+    return "" if value is None else f"{value:+.0f}"
 
 
 def percent(share: Decimal) -> str:
@@ -220,7 +240,7 @@ def _line_node(node: Node, scores: Scores, tier: Scores) -> Row:
         "level": node.level,
         "all": pooled["published"] if pooled else None,
         **{channel: (scores.get((channel, node.code)) or {}).get("published") for channel in ("phone", "web")},
-        "change": pooled["change"] if pooled else None,
+        "change": change(pooled) if pooled else "",
         "weight": pooled["effective_weight"] if pooled else None,
         "tier_mean": mean["published"] if mean else None,
     }

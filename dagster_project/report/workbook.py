@@ -18,7 +18,9 @@ from typing import Any
 import xlsxwriter
 
 from dagster_project.files import replace_files
+from dagster_project.release.comparability import NOT_COMPARABLE, RESCORED, SAME
 from dagster_project.release.reading import CHANNELS, TOTAL, Release, Row
+from dagster_project.report.comparison import is_plain
 
 SECTIONS = {
     "overall": "总体情况", "tier": "城市分级", "class": "线路分类", "phone": "电话端", "smart": "智能语音",
@@ -34,6 +36,8 @@ NA_REASONS = {
 }
 FOOTNOTES = {"largest-remainder rounding: the shares sum to 100.00": "按最大余数法修约,各项占比合计为100.00%"}
 CHANGE_BASES = {"published values of the baseline wave, plain difference": "与基期公布值之差"}
+COMPARABILITIES = {SAME: "同一方法", RESCORED: "共同指标重算", NOT_COMPARABLE: "不可比"}
+SETS = {"national": "全国", "tier": "分级", "province": "省份", "rank_group": "排名组"}
 LONGEST_TEXT = 32767  # Excel holds no more in a cell
 NOT_RANKED = "不排名"
 TOP_TEN = {"sure": "确定", "possible": "可能", "no": "否"}
@@ -73,7 +77,7 @@ def write_workbook(release: Release, path: Path) -> None:
         }
     )  # fmt: skip
     sheets = [*_rankings(release), _matrix(release), _channel_matrix(release), _classes(release)]
-    sheets += [_figures(release), _changes(release), *_contributions(release)]
+    sheets += [_figures(release), _changes(release), *_contributions(release), *_set_changes(release)]
     writer = _Writer(book, release)
     writer.notes(_notes(release, sheets))
     for sheet in sheets:
@@ -254,7 +258,10 @@ def _rankings(release: Release) -> list[Sheet]:
                 name=name,
                 about=f"{group['group_label']}按总体得分排名;并列者名次相同,{NOT_RANKED}者列在最后",
                 columns=_ranking_columns(rows, is_line=is_line),
-                rows=[_ranking_row(release, row, is_line=is_line) for row in rows],
+                rows=[
+                    _ranking_row(release, row, is_line=is_line, compared=bool(_comparable_columns(rows)))
+                    for row in rows
+                ],
                 fixed=4,
             )
         )
@@ -273,10 +280,21 @@ def _ranking_columns(rows: Sequence[Row], *, is_line: bool) -> list[Column]:
         Column(("前十",), 7),
         Column(("与下一名可区分",), 15),
     ]
-    return [*place, Column(("名称",), names), *own, *results, *sets]
+    return [*place, Column(("名称",), names), *own, *results, *_comparable_columns(rows), *sets]
 
 
-def _ranking_row(release: Release, row: Row, *, is_line: bool) -> list[Any]:
+def _comparable_columns(rows: Sequence[Row]) -> list[Column]:
+    """What stands beside changes that are not those of one method; nothing where all are."""
+    if all(map(is_plain, rows)):
+        return []
+    return [Column(("可比口径变化",), 13, "change"), Column(("可比性",), 16)]
+
+
+def _comparable_cells(row: Row) -> list[Any]:
+    return [row["comparable_change"], COMPARABILITIES.get(row["comparability"])]
+
+
+def _ranking_row(release: Release, row: Row, *, is_line: bool, compared: bool) -> list[Any]:
     own = release.class_labels.get(row["line_class"], row["line_class"]) if is_line else row["n_lines"]
     place = NOT_RANKED if row["rank"] is None else row["rank"]
     tied = "并列" if row["is_tied"] else None
@@ -284,7 +302,8 @@ def _ranking_row(release: Release, row: Row, *, is_line: bool) -> list[Any]:
     sets = [row.get(name) for name in ("standard_error", "rank_low", "rank_high", "rank_low_all", "rank_high_all")]
     is_apart = row.get("is_apart_from_next")
     told = [TOP_TEN.get(row.get("top_10") or ""), None if is_apart is None else "是" if is_apart else "否"]
-    return [place, tied, row["unit_code"], row["unit_name"], own, *result, *sets, *told]
+    comparable = _comparable_cells(row) if compared else []
+    return [place, tied, row["unit_code"], row["unit_name"], own, *result, *comparable, *sets, *told]
 
 
 def _sheet_name(text: str, taken: set[str]) -> str:
@@ -384,7 +403,8 @@ def _figures(release: Release) -> Sheet:
         Column(("指标编号",), 40, "code"), Column(("名称",), 36), Column(("章节",), 12), Column(("类型",), 8),
         Column(("单位",), 7), Column(("数值",), 11, "score"), Column(("k",), 9, "count"), Column(("n",), 9, "count"),
         Column(("变化",), 11, "change"), Column(("增幅 %",), 11, "change"), Column(("脚注",), 40, "wrap"),
-        Column(("变化口径",), 22), Column(("未修约值",), 18, "code"),
+        Column(("变化口径",), 22), Column(("可比性",), 16), Column(("可比口径变化",), 13, "change"),
+        Column(("未修约值",), 18, "code"),
     ]  # fmt: skip
     return Sheet(
         name="指标数据",
@@ -403,22 +423,29 @@ def _figure_row(figure: Row) -> list[Any]:
         KINDS.get(figure["kind"], figure["kind"]), UNITS.get(figure["unit"], figure["unit"]),
         Styled(figure["value"], "count" if is_count else "score"), figure["k"], figure["n"],
         Styled(figure["change"], "places" if is_count else "change"), figure["growth_pct"], footnote(figure) or None,
-        CHANGE_BASES.get(basis, basis), figure["unrounded"],
+        CHANGE_BASES.get(basis, basis), COMPARABILITIES.get(figure.get("comparability") or ""),
+        Styled(figure.get("comparable_change"), "places" if is_count else "change"), figure["unrounded"],
     ]  # fmt: skip
 
 
 def _changes(release: Release) -> Sheet:
     nodes = [node for node in release.tree.values() if node.level <= 1]
+    keys = [("all", node.code) for node in nodes]
+    compared = not all(is_plain(scores[key]) for scores in release.scores.values() for key in keys if key in scores)
     columns = _line_columns(release, [""])
     for node in nodes:
         columns.append(Column((node.label, "得分"), 11, "score", node.level))
         columns.append(Column((node.label, "变化"), 11, "change", node.level))
+        if compared:
+            columns.append(Column((node.label, "可比口径变化"), 13, "change", node.level))
     rows = []
     for code, line in release.lines.items():
         cells = _line_cells(line)
         for node in nodes:
             row = release.scores[code].get(("all", node.code))
             cells += [_score(row), row["change"] if row else None]
+            if compared:
+                cells.append(row["comparable_change"] if row else None)
         rows.append(cells)
     about = "各热线总体与一级指标得分及其较基期的变化;空白表示基期没有可比的得分"
     return Sheet("变化", about, columns, rows, fixed=2)
@@ -445,6 +472,35 @@ def _contributions(release: Release) -> list[Sheet]:
             is_wide=True,
         )
     ]
+
+
+def _set_changes(release: Release) -> list[Sheet]:
+    """What the change of each group's mean is made of; no sheet where no line came or went."""
+    rows = [row for row in release.set_changes.values() if row["n_entry"] or row["n_exit"]]
+    if not rows:
+        return []
+    names = {line["province_code"]: line["province"] for line in release.lines.values()}
+    counts = [Column((name,), 10, "count") for name in ("两期均有", "新增", "退出")]
+    parts = [Column((name,), 12, "change") for name in ("变化", "来自两期均有", "来自新增", "来自退出")]
+    return [
+        Sheet(
+            name="范围变化",
+            about="各组热线均值的变化:两期均有得分的热线、新增与退出热线各占多少;三部分之和恰为变化",
+            columns=[
+                Column(("维度",), 10), Column(("组",), 24), *counts,
+                *parts, Column(("可比性",), 16),
+            ],
+            rows=[
+                [
+                    SETS[row["dimension"]], names.get(row["member"], "" if row["member"] == "all" else row["member"]),
+                    row["n_matched"], row["n_entry"], row["n_exit"], row["change"], row["matched"], row["entry"],
+                    row["exit"], COMPARABILITIES.get(row["comparability"]),
+                ]
+                for row in rows
+            ],
+            fixed=2,
+        )
+    ]  # fmt: skip
 
 
 Block = tuple[str, list[tuple[str, str]]]

@@ -92,7 +92,7 @@ def test_the_audited_figures_are_the_published_ones() -> None:
 
 FIGURES = {
     "a": {"unit": "point", "value": 89.08, "baseline": 85.5},
-    "b": {"unit": "point", "value": 86.45, "change": 2.63, "change_comparable": -0.98},
+    "b": {"unit": "point", "value": 86.45, "change": 2.63, "comparable_change": -0.98},
 }
 
 

@@ -102,7 +102,7 @@ def test_words_of_direction_follow_the_sign(release: Release, change: float, gro
 
 
 def test_a_change_that_another_basis_reverses_has_no_word_of_direction(release: Release) -> None:
-    release.figures(figure("a", 86.45, change=2.63, growth_pct=3.14, change_comparable=-0.98))
+    release.figures(figure("a", 86.45, change=2.63, growth_pct=3.14, comparable_change=-0.98))
     release.declare(sentence("得分{change:a}。"), sentence("得分{growth:a}。"))
     change, growth = release.texts()
     assert "+2.63" in change and "−0.98" in change and "+3.14%" in growth
@@ -113,7 +113,7 @@ def test_a_change_that_another_basis_reverses_has_no_word_of_direction(release: 
 
 
 def test_an_edited_word_for_such_a_change_stops_publication(release: Release) -> None:
-    release.figures(figure("a", 86.45, change=2.63, change_comparable=-0.98))
+    release.figures(figure("a", 86.45, change=2.63, comparable_change=-0.98))
     release.declare(sentence("得分{change:a}。"))
     text = release.template.read_text(encoding="utf-8")
     edited = {**WORDS, "not_comparable": "提升{value}{unit}"}

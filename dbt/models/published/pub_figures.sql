@@ -21,6 +21,20 @@ baseline as (
 
 ),
 
+aggregates as (
+
+    select * from {{ ref('pub_aggregates') }}
+    where {{ wave_in_scope() }}
+
+),
+
+bases as (
+
+    select * from {{ source('reference', 'comparability') }}
+    where {{ wave_in_scope() }}
+
+),
+
 -- shares of a whole, in hundredths of a per cent, cut off; the largest remainders get what is missing to 100.00
 cut_off_shares as (
 
@@ -147,6 +161,67 @@ valued as (
     left join growths
         on definitions.wave = growths.wave and definitions.figure_id = growths.figure_id
 
+),
+
+changes as (
+
+    select
+        valued.wave,
+        valued.figure_id,
+        cast(valued.value_centi - baseline.value_centi as bigint) as change_centi,
+        {{ growth_centi('valued.value_centi', 'baseline.value_centi') }} as growth_centi
+    from valued
+    inner join baseline
+        on valued.wave = baseline.wave and valued.figure_id = baseline.figure_id
+
+),
+
+-- a measured figure; scores alone are rescored
+measured_bases as (
+
+    select
+        definitions.wave,
+        definitions.figure_id,
+        bases.comparability as basis,
+        aggregates.comparable_change_centi as rescored_centi
+    from definitions
+    inner join bases on definitions.wave = bases.wave and definitions.measure = bases.measure
+    left join aggregates
+        on
+            definitions.measure = 'mean_score'
+            and definitions.wave = aggregates.wave
+            and definitions.dimension = aggregates.dimension
+            and definitions.member = aggregates.member
+            and definitions.channel = aggregates.channel
+            and definitions.code = aggregates.node_code
+
+),
+
+-- a difference or a growth is as comparable as what it is made of
+derived_bases as (
+
+    select
+        definitions.wave,
+        definitions.figure_id,
+        case
+            when minuend.basis = coalesce(subtrahend.basis, minuend.basis) then minuend.basis
+            else 'not_comparable'
+        end as basis,
+        minuend.rescored_centi - subtrahend.rescored_centi as rescored_centi
+    from definitions
+    inner join measured_bases as minuend
+        on definitions.wave = minuend.wave and definitions.of_figure = minuend.figure_id
+    left join measured_bases as subtrahend
+        on definitions.wave = subtrahend.wave and definitions.minus_figure = subtrahend.figure_id
+
+),
+
+figure_bases as (
+
+    select * from measured_bases
+    union all
+    select * from derived_bases
+
 )
 
 select
@@ -162,8 +237,13 @@ select
     valued.unrounded_nano,
     cast(valued.value_centi as bigint) as value_centi,
     valued.is_adjusted,
-    cast(valued.value_centi - baseline.value_centi as bigint) as change_centi,
-    {{ growth_centi('valued.value_centi', 'baseline.value_centi') }} as growth_centi
+    changes.change_centi,
+    changes.growth_centi,
+    {{ comparability('figure_bases.basis', 'changes.change_centi', 'figure_bases.rescored_centi') }} as comparability,
+    {{ comparable_change('figure_bases.basis', 'changes.change_centi', 'figure_bases.rescored_centi') }}
+        as comparable_change_centi
 from valued
-left join baseline
-    on valued.wave = baseline.wave and valued.figure_id = baseline.figure_id
+left join changes
+    on valued.wave = changes.wave and valued.figure_id = changes.figure_id
+left join figure_bases
+    on valued.wave = figure_bases.wave and valued.figure_id = figure_bases.figure_id

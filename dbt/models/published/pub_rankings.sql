@@ -39,6 +39,19 @@ baseline as (
 
 ),
 
+rescored as (
+
+    select * from {{ ref('pub_comparable_scores') }}
+    where channel = 'all' and level = 0
+
+),
+
+score_basis as (
+
+    {{ score_basis() }}
+
+),
+
 scored_lines as (
 
     select
@@ -50,9 +63,11 @@ scored_lines as (
         lines.rank_group,
         classes.line_class,
         nodes.published_centi,
+        rescored.change_centi as rescored_centi,
         classes.is_ranked and nodes.published_centi is not null as is_ranked
     from lines
     left join nodes on lines.wave = nodes.wave and lines.line_id = nodes.line_id
+    left join rescored on lines.wave = rescored.wave and lines.line_id = rescored.line_id
     left join classes on lines.wave = classes.wave and lines.line_id = classes.line_id
 
 ),
@@ -81,6 +96,7 @@ units as (
         scored_lines.line_class,
         cast(1 as bigint) as n_lines,
         scored_lines.published_centi,
+        scored_lines.rescored_centi,
         coalesce(scored_lines.is_ranked, false) as is_ranked
     from rank_groups
     inner join scored_lines
@@ -96,6 +112,7 @@ units as (
         cast(null as varchar) as line_class,
         ranked_provinces.n_lines,
         aggregates.published_centi,
+        aggregates.comparable_change_centi as rescored_centi,
         ranked_provinces.is_ranked and aggregates.published_centi is not null as is_ranked
     from rank_groups
     inner join ranked_provinces on rank_groups.wave = ranked_provinces.wave
@@ -116,6 +133,21 @@ ranked as (
     from units
     where is_ranked
 
+),
+
+changes as (
+
+    select
+        units.*,
+        cast(units.published_centi - baseline.published_centi as bigint) as change_centi,
+        baseline.rank as baseline_rank
+    from units
+    left join baseline
+        on
+            units.wave = baseline.wave
+            and units.group_code = baseline.group_code
+            and units.unit_code = baseline.unit_code
+
 )
 
 select
@@ -129,22 +161,21 @@ select
     cast(ranked.rank as bigint) as rank,
     coalesce(ranked.is_tied, false) as is_tied,
     units.published_centi,
-    cast(units.published_centi - baseline.published_centi as bigint) as change_centi,
-    cast(baseline.rank - ranked.rank as bigint) as places_gained,
+    units.change_centi,
+    {{ comparability('score_basis.basis', 'units.change_centi', 'units.rescored_centi') }} as comparability,
+    {{ comparable_change('score_basis.basis', 'units.change_centi', 'units.rescored_centi') }}
+        as comparable_change_centi,
+    cast(units.baseline_rank - ranked.rank as bigint) as places_gained,
     cast(
         row_number() over (
             partition by units.wave, units.group_code
             order by case when ranked.rank is null then 1 else 0 end, ranked.rank, units.unit_code
         ) as bigint
     ) as list_order
-from units
+from changes as units
 left join ranked
     on
         units.wave = ranked.wave
         and units.group_code = ranked.group_code
         and units.unit_code = ranked.unit_code
-left join baseline
-    on
-        units.wave = baseline.wave
-        and units.group_code = baseline.group_code
-        and units.unit_code = baseline.unit_code
+left join score_basis on units.wave = score_basis.wave
