@@ -329,7 +329,7 @@ REFERENCE_TABLES = {
         ("published_centi", INT),
     ),
     # whether what a measure rests on is the same in both waves; empty where there is no baseline
-    "comparability": _table(("measure", TEXT), ("comparability", TEXT)),
+    "baseline_comparability": _table(("measure", TEXT), ("comparability", TEXT)),
     # what rescoring on the older tree needs; empty where there is nothing to rescore
     "baseline_indicators": _table(
         ("method", TEXT),

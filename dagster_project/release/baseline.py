@@ -62,7 +62,7 @@ RESCORING = {
         "select line_id, tier, province_code, rank_group from read_parquet($file) where $release is not null",
     ),
 }
-EMPTY = (*QUERIES, *RESCORING, "comparability", "baseline_indicators")
+EMPTY = (*QUERIES, *RESCORING, "baseline_comparability", "baseline_indicators")
 
 
 def baseline_folder(paths: Paths, wave: Wave) -> Path | None:
@@ -88,7 +88,7 @@ def baseline_release(paths: Paths, wave: Wave) -> str | None:
 
 
 def baseline_tables(paths: Paths, wave: Wave) -> dict[str, pa.Table]:
-    """`comparability` and the `baseline_*` tables of schema.REFERENCE_TABLES; empty where there is no baseline.
+    """The `baseline_*` tables of schema.REFERENCE_TABLES; empty where there is no baseline.
 
     Raises InputRejected where the method's comparable_with.csv does not fit the baseline's tree.
     """
@@ -110,7 +110,7 @@ def baseline_tables(paths: Paths, wave: Wave) -> dict[str, pa.Table]:
 
 def _comparability_tables(found: Comparability) -> dict[str, pa.Table]:
     rows = {
-        "comparability": [{"measure": name, "comparability": word} for name, word in found.measures.items()],
+        "baseline_comparability": [{"measure": name, "comparability": word} for name, word in found.measures.items()],
         "baseline_indicators": [*found.older_tree],
     }
     return {name: pa.Table.from_pylist(each, REFERENCE_TABLES[name]) for name, each in rows.items()}

@@ -20,6 +20,6 @@
     select
         wave,
         comparability as basis
-    from {{ source('reference', 'comparability') }}
+    from {{ source('reference', 'baseline_comparability') }}
     where measure = 'mean_score' and {{ wave_in_scope() }}
 {%- endmacro %}

@@ -120,6 +120,13 @@ def test_improvement_is_not_said_where_the_comparable_change_is_a_fall(tmp_path:
         assert audit(write(tmp_path, figures=FIGURES, sentences=[{"text": text, "claims": claims}])).holds is holds
 
 
+def test_improvement_is_not_said_where_nothing_compares_the_waves(tmp_path: Path) -> None:
+    figures = {"b": {"unit": "point", "value": 86.45, "change": 2.63, "comparability": "not_comparable"}}
+    claims = [{"type": "difference", "figure": "b", "value": 2.63}]
+    for text, holds in (("提升2.63分。", False), ("提升2.63分,口径不可比。", True)):
+        assert audit(write(tmp_path, figures=figures, sentences=[{"text": text, "claims": claims}])).holds is holds
+
+
 def test_a_text_is_held_against_a_release(tmp_path: Path) -> None:
     path = write(
         tmp_path, sentences=[{"text": "得分89.08分。", "claims": [{"type": "level", "figure": "a", "value": 89.08}]}]

@@ -45,6 +45,7 @@ FIGURES = {
     "empty": {"unit": "point", "value": None, "change": None},
     "plain_up": {"unit": "point", "value": D("86.45"), "change": D("2.63"), "comparable_change": D("-0.98")},
     "both_up": {"unit": "point", "value": D("86.45"), "change": D("2.63"), "comparable_change": D("0.98")},
+    "flagged": {"unit": "point", "value": D("86.45"), "change": D("2.63"), "comparability": "not_comparable"},
     "tier2": {"unit": "point", "value": None},
     "tier3": {"unit": "point", "value": None},
     "lead": {"unit": "point", "value": D("0.07"), "of": "tier3", "minus": "tier2"},
@@ -244,6 +245,14 @@ def test_no_word_of_direction_where_the_comparable_change_has_another_sign(word:
     verdict = wording(Difference("plain_up", D("2.63")), f"总体得分{word}2.63分", WORLD)
     assert verdict is not None and not verdict.holds
     assert "-0.98" in verdict.computed and word in verdict.claimed
+
+
+@pytest.mark.parametrize("claim", [Difference("flagged", D("2.63")), Growth("flagged", D("3.14"))])
+def test_no_word_of_direction_where_nothing_compares_the_waves(claim: Difference | Growth) -> None:
+    verdict = wording(claim, "总体得分提升", WORLD)
+    assert verdict is not None and not verdict.holds
+    verdict = wording(claim, "总体得分提升(口径不可比)", WORLD)
+    assert verdict is not None and verdict.holds
 
 
 def test_a_qualified_word_may_stand() -> None:

@@ -30,8 +30,8 @@ SCORES = {
     "score_scenarios", "score_total", "score_tree",
 }  # fmt: skip
 PUBLISHED = {
-    "pub_aggregates", "pub_class_outcomes", "pub_figures", "pub_line_classes", "pub_line_flags", "pub_line_scores",
-    "pub_measures", "pub_rankings", "pub_waves",
+    "pub_aggregates", "pub_class_outcomes", "pub_comparable_scores", "pub_figures", "pub_line_classes",
+    "pub_line_flags", "pub_line_scores", "pub_measures", "pub_rankings", "pub_waves",
 }  # fmt: skip
 
 

@@ -112,6 +112,21 @@ def test_a_change_that_another_basis_reverses_has_no_word_of_direction(release: 
     assert release.claims()["counts"]["n_false"] == 0
 
 
+def test_a_change_that_nothing_compares_has_no_word_of_direction(release: Release) -> None:
+    release.figures(figure("a", 86.45, change=-2.63, growth_pct=-3.14, comparability="not_comparable"))
+    release.declare(sentence("得分{change:a},{growth:a}。"))
+    (text,) = release.texts()
+    assert "−2.63" in text and "不可比" in text and "可比口径" not in text
+    assert not any(word in text for word in (*UP_WORDS, *DOWN_WORDS))
+
+
+def test_both_numbers_are_told_where_they_differ_with_one_sign(release: Release) -> None:
+    release.figures(figure("a", 86.45, change=2.63, comparability="comparable_basis", comparable_change=0.98))
+    release.declare(sentence("得分{change:a}。"))
+    (text,) = release.texts()
+    assert "+2.63" in text and "+0.98" in text
+
+
 def test_an_edited_word_for_such_a_change_stops_publication(release: Release) -> None:
     release.figures(figure("a", 86.45, change=2.63, comparable_change=-0.98))
     release.declare(sentence("得分{change:a}。"))

@@ -1,10 +1,16 @@
 """Matched, entry and exit parts of a set's change, against the golden values and by their sum."""
 
+from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dagster_project.release.tables import _set_changes
 from dagster_project.statistics.set_changes import SetChange, set_change
 from tests.golden.wave_of_golden import GOLDEN
 
@@ -54,3 +60,38 @@ def test_parts_sum_to_the_change_of_the_printed_means(before: dict[str, int], af
         return
     means = [(2 * sum(each.values()) + len(each)) // (2 * len(each)) for each in (before, after)]
     assert change.matched + change.entry + change.exit == means[1] - means[0]
+
+
+def test_sets_of_a_release_are_those_of_each_waves_own_frame(tmp_path: Path) -> None:
+    """The golden waves as a release has them; B changes its tier, C has no score of one of its waves."""
+    after = {city: nano(golden["total"]["exact"]) for city, golden in GOLDEN["cities"].items()}
+    before = {city: score * NANO for city, score in GOLDEN["yoy_national"]["t-1"].items()} | {"C": None}
+    frames = {"before": {"A": "x", "B": "x", "C": "x", "D": "x"}, "after": {"A": "x", "B": "y", "C": "x"}}
+    for name, tiers in frames.items():
+        rows = [
+            {"line_id": each, "tier": tier, "province_code": "p", "rank_group": "g"} for each, tier in tiers.items()
+        ]
+        (tmp_path / name).mkdir()
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / name / "lines.parquet")
+    scored = [{"line_id": each, "channel": "all", "level": 0, "score_nano": score} for each, score in before.items()]
+    pq.write_table(pa.Table.from_pylist(scored), tmp_path / "before" / "line_scores.parquet")
+    connection = duckdb.connect()
+    connection.execute(
+        "create table pub_line_scores (wave text, line_id text, channel text, level int, score_nano bigint)"
+    )
+    connection.executemany("insert into pub_line_scores values ('w', ?, 'all', 0, ?)", [*map(list, after.items())])
+    connection.execute(
+        "create table pub_aggregates as select 'w' as wave, unnest(['national', 'tier', 'tier']) as dimension,"
+        " unnest(['all', 'x', 'y']) as member, 'all' as channel, 0 as level,"
+        " unnest([-946, 0, null]) as change_centi, unnest(['same_method', 'same_method', null]) as comparability"
+    )
+    table = _set_changes(connection, "w", tmp_path / "after" / "lines.parquet", tmp_path / "before").to_pylist()
+    nation, tier = table
+    assert (nation["dimension"], nation["n_matched"], nation["n_entry"], nation["n_exit"]) == ("national", 2, 1, 1)
+    assert nation["matched"] + nation["entry"] + nation["exit"] == nation["change"] == Decimal("-9.46")
+    exact = {name: float(Fraction(GOLDEN["yoy_national"][name])) for name in ("matched", "entry", "exit")}
+    assert all(abs(float(nation[name]) - value) <= 0.01 for name, value in exact.items())
+    # tier y had no line before; x lost B and D, and C came to be scored
+    assert (tier["member"], tier["n_matched"], tier["n_entry"], tier["n_exit"]) == ("x", 1, 1, 2)
+    whole = sum(tier[f"{name}_effect_nano"] for name in ("matched", "entry", "exit"))
+    assert whole == round(Fraction(after["A"] + after["C"], 2)) - round(Fraction(75 + 60 + 50, 3) * NANO)

@@ -30,7 +30,7 @@ aggregates as (
 
 bases as (
 
-    select * from {{ source('reference', 'comparability') }}
+    select * from {{ source('reference', 'baseline_comparability') }}
     where {{ wave_in_scope() }}
 
 ),
