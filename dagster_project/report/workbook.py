@@ -492,7 +492,7 @@ def _set_changes(release: Release) -> list[Sheet]:
             ],
             rows=[
                 [
-                    SETS[row["dimension"]], names.get(row["member"], "" if row["member"] == "all" else row["member"]),
+                    SETS[row["dimension"]], None if row["member"] == "all" else names.get(row["member"], row["member"]),
                     row["n_matched"], row["n_entry"], row["n_exit"], row["change"], row["matched"], row["entry"],
                     row["exit"], COMPARABILITIES.get(row["comparability"]),
                 ]
