@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from dagster_project.errors import UsageError
+from dagster_project.ingest.reference import METHOD_BY_FILE
 from dagster_project.names import require_wave_id
 from dagster_project.paths import Paths
 from dagster_project.release.folder import MANIFEST, SYNTHETIC_NOTE, current_release
@@ -56,8 +57,12 @@ class Release:
         """Rows of one CSV of the method version that the release carries, as ingest took them.
 
         People write these files in spreadsheets: a mark of the encoding, blanks and empty rows mean nothing.
+        A file that a method version may do without has no rows where it is not there.
         """
-        with (self.folder / "method" / f"{name}.csv").open(encoding="utf-8-sig", newline="") as stream:
+        file = self.folder / "method" / f"{name}.csv"
+        if METHOD_BY_FILE[file.name].may_be_absent and not file.exists():
+            return []
+        with file.open(encoding="utf-8-sig", newline="") as stream:
             records = [[cell.strip() for cell in record] for record in csv.reader(stream)]
         header, *rows = (record for record in records if any(record))
         return [dict(zip(header, row, strict=True)) for row in rows]

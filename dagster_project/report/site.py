@@ -23,12 +23,14 @@ from dagster_project.paths import NAME
 from dagster_project.release.changes import KINDS, OTHER_RULES, OTHERS
 from dagster_project.release.diff import Changes
 from dagster_project.release.reading import CHANNELS, TOTAL, Lead, Node, Release, Row, extremes
+from dagster_project.release.sensitivity import Sensitivity, sensitivity_of
 from dagster_project.release.tables import inert
 from dagster_project.report.comparison import is_plain, told
 from dagster_project.report.findings import findings
 from dagster_project.report.whatif import what_if
 
 HERE = Path(__file__).parent
+N_WEIGHTS = 3  # that are named as those that matter most
 STATIC = ("echarts.bar.min.js", "echarts.LICENSE.txt", "echarts.NOTICE.txt", "site.css", "site.js", "whatif.js")
 DOWNLOADS = ("figures.json", "claims.json", "rankings.csv", "quality.json", "manifest.json")
 NA_LABELS = {
@@ -86,11 +88,17 @@ def pages(release: Release, changes: Changes | None = None) -> Iterator[tuple[st
     environment = _environment(release)
     shared = {"findings": findings(release), "grid": _province_grid(release)}
     yield "index.html", environment.get_template("index.html").render(up="", **shared)
+    sensitivity = sensitivity_of(release.folder)
+    ranges = sensitivity.weight_sensitivity.to_pylist()
     for group in release.method("rank_groups"):
         code = _code(group["group_code"])
         rows = [_ranked(release, row) for row in release.rankings[code]]
         page = environment.get_template("ranking.html")
-        yield f"rankings/{code}.html", page.render(up="../", group=group, rows=rows, **_firmness(rows))
+        by_weights = {row["unit_code"]: row for row in ranges if row["group_code"] == code}
+        yield (
+            f"rankings/{code}.html",
+            page.render(up="../", group=group, rows=rows, by_weights=by_weights, **_firmness(rows)),
+        )
     line_page = environment.get_template("line.html")
     for line_id in release.lines:
         yield f"lines/{_code(line_id)}.html", line_page.render(up="../", **_line(release, line_id))
@@ -99,12 +107,13 @@ def pages(release: Release, changes: Changes | None = None) -> Iterator[tuple[st
         for number, (member, title) in enumerate(_members(release, dimension), start=1):
             name = _code(member) if dimension == "province" else str(number)
             yield f"{dimension}s/{name}.html", group_page.render(up="../", **_group(release, dimension, member, title))
+    firm = _weights(release, sensitivity)
     has_sets = any(_firmness(rows)["has_sets"] for rows in release.rankings.values())
     total = release.aggregates["national", "all"]["all", TOTAL]["published"]
     yield "whatif.html", environment.get_template("whatif.html").render(up="", data=what_if(release), total=total)
     for name in ("method", "quality", "revisions", "data"):
         page = environment.get_template(f"{name}.html")
-        yield f"{name}.html", page.render(up="", changes=changes, has_sets=has_sets)
+        yield f"{name}.html", page.render(up="", changes=changes, has_sets=has_sets, firm=firm)
 
 
 def _environment(release: Release) -> Environment:
@@ -173,6 +182,19 @@ def percent(share: Decimal) -> str:
 
 
 # --- what stands on a page ---------------------------------------------------------------------
+
+
+def _weights(release: Release, sensitivity: Sensitivity) -> list[Row]:
+    """Per ranking: how far it hangs on the weights, and the weights that matter most."""
+    groups = {group["group_code"]: group["group_label"] for group in release.method("rank_groups")}
+    importance = sensitivity.weight_importance.to_pylist()
+    told = []
+    for row in sensitivity.rank_shifts.to_pylist():
+        own = [each for each in importance if each["group_code"] == row["group_code"]]
+        largest = sorted(own, key=lambda each: (-each["importance"], each["node_code"]))[:N_WEIGHTS]
+        weights = [{**each, "label": release.tree[each["node_code"]].label} for each in largest]
+        told.append({**row, "title": groups[row["group_code"]], "weights": weights})
+    return told
 
 
 def _firmness(rows: Sequence[Row]) -> Row:

@@ -20,6 +20,7 @@ import xlsxwriter
 from dagster_project.files import replace_files
 from dagster_project.release.comparability import NOT_COMPARABLE, RESCORED, SAME
 from dagster_project.release.reading import CHANNELS, TOTAL, Release, Row
+from dagster_project.release.sensitivity import sensitivity_of
 from dagster_project.report.comparison import is_plain
 
 SECTIONS = {
@@ -77,6 +78,7 @@ def write_workbook(release: Release, path: Path) -> None:
         }
     )  # fmt: skip
     sheets = [*_rankings(release), _matrix(release), _channel_matrix(release), _classes(release)]
+    sheets += _sensitivities(release)
     sheets += [_figures(release), _changes(release), *_contributions(release), *_set_changes(release)]
     writer = _Writer(book, release)
     writer.notes(_notes(release, sheets))
@@ -304,6 +306,67 @@ def _ranking_row(release: Release, row: Row, *, is_line: bool, compared: bool) -
     told = [TOP_TEN.get(row.get("top_10") or ""), None if is_apart is None else "是" if is_apart else "否"]
     comparable = _comparable_cells(row) if compared else []
     return [place, tied, row["unit_code"], row["unit_name"], own, *result, *comparable, *sets, *told]
+
+
+def _sensitivities(release: Release) -> list[Sheet]:
+    """How far ranks and classes hang on the weights and thresholds that the method chose."""
+    found = sensitivity_of(release.folder)
+    groups = {group["group_code"]: group["group_label"] for group in release.method("rank_groups")}
+    listed = {(row["group_code"], row["unit_code"]): row for rows in release.rankings.values() for row in rows}
+    ranges = [
+        [
+            groups[row["group_code"]], row["unit_code"], listed[row["group_code"], row["unit_code"]]["unit_name"],
+            listed[row["group_code"], row["unit_code"]]["rank"], row["rank_p05"], row["rank_p95"],
+            100 * row["p_top_10"],
+        ]
+        for row in found.weight_sensitivity.to_pylist()
+    ]  # fmt: skip
+    weights = [
+        [
+            groups[row["group_code"]], row["level"], row["node_code"], release.tree[row["node_code"]].label,
+            *(100 * row[name] for name in ("importance", "low", "high")),
+        ]
+        for row in found.weight_importance.to_pylist()
+    ]  # fmt: skip
+    labels = release.class_labels
+    thresholds = [
+        [labels[row["threshold"]], row["below_pct"], labels[row["line_class"]], row["n_lines"]]
+        for row in found.threshold_sensitivity.to_pylist()
+    ]
+    group = Column(("排名组",), 34)
+    return [
+        Sheet(
+            "权重与名次",
+            "每个权重各自在原值的75%至125%之间随机取值2000次后的名次;与抽样误差是两件事,不相加",
+            [
+                group, Column(("编码",), 10, "code"), Column(("名称",), 24), Column(("名次",), 8, "count"),
+                Column(("名次第5百分位",), 15, "count"), Column(("名次第95百分位",), 15, "count"),
+                Column(("进入前十的次数占比%",), 20, "score"),
+            ],
+            ranges,
+            fixed=4,
+        ),
+        Sheet(
+            "权重的影响",
+            "各权重单独解释的名次变动所占比例,及其95%区间",
+            [
+                group, Column(("级",), 6, "count"), Column(("编码",), 10, "code"), Column(("指标",), 24),
+                Column(("占比%",), 10, "score"), Column(("下限%",), 10, "score"), Column(("上限%",), 10, "score"),
+            ],
+            weights,
+            fixed=4,
+        ),
+        Sheet(
+            "阈值的影响",
+            "线路类别的上限逐点移动时各类的热线数",
+            [
+                Column(("移动的类别上限",), 16), Column(("接通率低于%",), 14, "count"), Column(("类别",), 10),
+                Column(("热线数",), 10, "count"),
+            ],
+            thresholds,
+            fixed=2,
+        ),
+    ]  # fmt: skip
 
 
 def _sheet_name(text: str, taken: set[str]) -> str:
