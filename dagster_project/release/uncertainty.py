@@ -19,12 +19,17 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dagster_project.files import replace_files
+from dagster_project.ingest.reference import SOURCE_CHANNEL
 from dagster_project.release.folder import write_parquet
 from dagster_project.statistics.rank_sets import rank_sets
 from dagster_project.statistics.standard_errors import Observations, line_variances, variance_of_mean
 
 NANO = 10**9
 TOP = 10
+KINDS = ("call", "inspection", "request")  # what a vendor is asked for; a call comes with its diallings
+KIND_OF_SOURCE = {
+    "dial_attempt": "call", "phone_probe": "call", "web_inspection": "inspection", "web_submission": "request",
+}  # fmt: skip
 MEMBERS = {"province": "province_code", "rank_group": "rank_group", "tier": "tier"}  # dimension: column of the frame
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -63,32 +68,54 @@ class RankRow:
 
 
 @dataclass(frozen=True)
-class _Lines:
-    """Lines with a total, in the order of their codes, and the variance of each in squared points."""
+class Unit:
+    """A ranked line or province: its total in nanopoints and the standard error of it in points."""
+
+    code: str
+    total_nano: int
+    error: float
+
+    @property
+    def points(self) -> float:
+        return self.total_nano / NANO
+
+
+@dataclass(frozen=True)
+class ObservedLines:
+    """Lines with a total, in the order of their codes, and what was observed of them.
+
+    `tier`: a code per line. The kinds of probes of `observed` are KINDS.
+    """
 
     ids: list[str]
     frame: list[dict[str, Any]]
-    variances: Floats
+    tier: Ints
+    observed: Observations
 
 
 def write_standard_errors(folder: Path) -> dict[tuple[str, str], float]:
-    """Write `standard_errors.parquet` of the release in `folder`; returns {(dimension, member): points}.
+    """Write `standard_errors.parquet` of the release in `folder`; returns {(dimension, member): points}."""
+    rows = standard_errors(observed_lines(folder))
+    columns = zip(*((*row[:3], _decimal(row[3], 6)) for row in rows), strict=True)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, STANDARD_ERRORS, strict=True)]
+    write_parquet(pa.table(arrays, STANDARD_ERRORS), folder / "standard_errors.parquet")
+    return {(dimension, member): error for dimension, member, _, error in rows}
 
-    Reads observations, line_scores, lines and the method. Lines count as independent.
+
+def standard_errors(lines: ObservedLines) -> list[tuple[str, str, int, float]]:
+    """(dimension, member, lines, standard error in points) of every line, and of the mean of every set of lines.
+
+    Lines count as independent.
     """
-    lines = _lines(folder)
-    rows = [("line", line_id, 1, float(variance)) for line_id, variance in zip(lines.ids, lines.variances, strict=True)]
-    rows.append(("national", "all", len(lines.ids), variance_of_mean(lines.variances)))
+    variances = line_variances(lines.observed, lines.tier)
+    rows = [("line", line_id, 1, float(variance)) for line_id, variance in zip(lines.ids, variances, strict=True)]
+    rows.append(("national", "all", len(lines.ids), variance_of_mean(variances)))
     for dimension, column in MEMBERS.items():
         members = np.array([row[column] for row in lines.frame])
         for member in sorted(set(members.tolist())):
-            own = lines.variances[members == member]
+            own = variances[members == member]
             rows.append((dimension, member, len(own), variance_of_mean(own)))
-    known = [(dimension, member, n, float(np.sqrt(variance))) for dimension, member, n, variance in rows]
-    columns = zip(*((*row[:3], _decimal(row[3], 6)) for row in known), strict=True)
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, STANDARD_ERRORS, strict=True)]
-    write_parquet(pa.table(arrays, STANDARD_ERRORS), folder / "standard_errors.parquet")
-    return {(dimension, member): error for dimension, member, _, error in known}
+    return [(dimension, member, n, float(np.sqrt(variance))) for dimension, member, n, variance in rows]
 
 
 def with_rank_sets(folder: Path, rankings: pa.Table, errors: dict[tuple[str, str], float], kept: Path) -> pa.Table:
@@ -104,7 +131,7 @@ def with_rank_sets(folder: Path, rankings: pa.Table, errors: dict[tuple[str, str
     found: dict[tuple[str, str], RankRow] = {}
     for group in dict.fromkeys(row["group_code"] for row in rows):
         units = [row for row in rows if row["group_code"] == group and row["rank"] is not None]
-        inputs = [(row["unit_code"], totals[row["unit"], row["unit_code"]], row["error"].hex()) for row in units]
+        inputs = [Unit(row["unit_code"], totals[row["unit"], row["unit_code"]], row["error"]) for row in units]
         for unit, sets in zip(units, _kept_or_computed(inputs, kept / f"{group}.json"), strict=True):
             found[group, unit["unit_code"]] = sets
     columns: dict[str, list[Any]] = {field.name: [] for field in RANK_COLUMNS}
@@ -118,6 +145,15 @@ def with_rank_sets(folder: Path, rankings: pa.Table, errors: dict[tuple[str, str
     return rankings
 
 
+def ranked_units(folder: Path, group: str) -> list[Unit]:
+    """The ranked units of a table of the release, as they are listed there."""
+    errors = {(dimension, member): error for dimension, member, _, error in standard_errors(observed_lines(folder))}
+    totals = _totals(folder)
+    rows = _read(folder, "rankings", ["group_code", "rank", "unit", "unit_code"]).to_pylist()
+    keys = [(row["unit"], row["unit_code"]) for row in rows if row["group_code"] == group and row["rank"] is not None]
+    return [Unit(key[1], totals[key], errors[key]) for key in keys]
+
+
 def _totals(folder: Path) -> dict[tuple[str, str], int]:
     """{(unit of a ranking, code): total in nanopoints}."""
     is_total = (pc.field("channel") == "all") & (pc.field("level") == 0)
@@ -129,26 +165,35 @@ def _totals(folder: Path) -> dict[tuple[str, str], int]:
     }
 
 
-def _kept_or_computed(inputs: list[tuple[str, int, str]], file: Path) -> list[RankRow]:
+def _kept_or_computed(units: list[Unit], file: Path) -> list[RankRow]:
     """A large group takes a second; most runs change no score of it."""
-    digest = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
+    digest = _digest(units)
     if file.exists():
         kept = json.loads(file.read_text(encoding="utf-8"))
         if kept["inputs"] == digest:
             return [RankRow(**row) for row in kept["sets"]]
-    rows = _rank_rows(inputs, seed=int(digest[:16], 16))
+    rows = _rank_rows(units)
     file.parent.mkdir(parents=True, exist_ok=True)
     content = json.dumps({"inputs": digest, "sets": [asdict(row) for row in rows]})
     replace_files({file: content.encode()})
     return rows
 
 
-def _rank_rows(inputs: list[tuple[str, int, str]], seed: int) -> list[RankRow]:
-    if not inputs:
+def _digest(units: list[Unit]) -> str:
+    content = [(unit.code, unit.total_nano, unit.error.hex()) for unit in units]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def rank_seed(units: list[Unit]) -> int:
+    """What the draws for the rank sets of a table begin with: its content alone decides it."""
+    return int(_digest(units)[:16], 16)
+
+
+def _rank_rows(units: list[Unit]) -> list[RankRow]:
+    if not units:
         return []
-    scores = [nano / NANO for _, nano, _ in inputs]
-    sets = rank_sets(scores, [float.fromhex(error) for *_, error in inputs], seed)
-    n = len(inputs)
+    sets = rank_sets([unit.points for unit in units], [unit.error for unit in units], rank_seed(units))
+    n = len(units)
     return [
         RankRow(
             rank_low=int(sets.low[place]),
@@ -162,7 +207,8 @@ def _rank_rows(inputs: list[tuple[str, int, str]], seed: int) -> list[RankRow]:
     ]
 
 
-def _lines(folder: Path) -> _Lines:
+def observed_lines(folder: Path) -> ObservedLines:
+    """The lines of the release in `folder` that have a total: from observations, line_scores, lines and the method."""
     columns = ["line_id", "channel", "level", "node_code", "score_nano", "effective_weight"]
     scores = _read(folder, "line_scores", columns).filter(pc.field("channel") == "all")
     totals = scores.filter((pc.field("level") == 0) & pc.field("score_nano").is_valid())
@@ -170,15 +216,20 @@ def _lines(folder: Path) -> _Lines:
     frame = {row["line_id"]: row for row in _read(folder, "lines").to_pylist()}
     tiers = np.array([frame[line_id]["tier"] for line_id in ids])
     observed = _observations(folder, ids, scores.filter(pc.field("level") == 3))
-    variances = line_variances(observed, np.unique(tiers, return_inverse=True)[1].astype(np.int64))
-    return _Lines(ids, [frame[line_id] for line_id in ids], variances)
+    tier = np.unique(tiers, return_inverse=True)[1].astype(np.int64)
+    return ObservedLines(ids, [frame[line_id] for line_id in ids], tier, observed)
+
+
+def probe_kinds(folder: Path) -> dict[tuple[str, str], str]:
+    """{(channel, indicator): which of KINDS answers it}, by the method of the release in `folder`."""
+    sources = {(row["indicator_code"], row["source"]) for row in _method(folder, "scoring_rules")}
+    return {(SOURCE_CHANNEL[source], indicator): KIND_OF_SOURCE[source] for indicator, source in sources}
 
 
 def _observations(folder: Path, ids: list[str], leaves: pa.Table) -> Observations:
     """The observations that count in the totals of `ids`, in the order of the file, each with its weight there.
 
-    A probe is a cluster, and so is a dialling that led to none. Calls are of one kind; web inspections and
-    web requests answer different indicators, so the first indicator that a web probe was made for tells its kind.
+    A probe is a cluster, and so is a dialling that led to none. What a probe answers tells its kind.
     """
     table = _read(folder, "observations").filter(pc.is_in(pc.field("line_id"), pa.array(ids)))
     indicators = [row["indicator_code"] for row in _method(folder, "indicators")]
@@ -187,10 +238,7 @@ def _observations(folder: Path, ids: list[str], leaves: pa.Table) -> Observation
     channel = _codes(table["channel"], channels)
     scenario, scenario_weight = _scenarios(folder, table)
     probe = _codes(pc.coalesce(table["probe_id"], table["unit_id"]))
-    first = np.full(int(probe.max()) + 1, len(indicators))
-    np.minimum.at(first, probe, indicator)
-    kind = channel * len(indicators) + np.where(pc.equal(table["channel"], "web").to_numpy(), first[probe], 0)
-    n_kinds = len(channels) * len(indicators)
+    kind = _kinds(folder, channels, indicators)[channel, indicator]
     leaf_weight = _leaf_weights(leaves, ids, indicators)[line, indicator]
     # an indicator without weight stands below a node that is NA
     counts = table["score_nano"].is_valid().to_numpy() & (leaf_weight > 0)
@@ -207,11 +255,20 @@ def _observations(folder: Path, ids: list[str], leaves: pa.Table) -> Observation
     return Observations(
         item=_dense(item),
         probe=_dense(probe),
-        stratum=line * n_kinds + kind,
+        stratum=line * len(KINDS) + kind,
         weight=weight,
         score=score,
-        n_kinds=n_kinds,
+        n_kinds=len(KINDS),
     )
+
+
+def _kinds(folder: Path, channels: list[str], indicators: list[str]) -> Ints:
+    """(channels, indicators): the place in KINDS of what answers it; 0 where nothing does."""
+    kinds = np.zeros((len(channels), len(indicators)), dtype=np.int64)
+    for (channel, indicator), kind in probe_kinds(folder).items():
+        if channel in channels:
+            kinds[channels.index(channel), indicators.index(indicator)] = KINDS.index(kind)
+    return kinds
 
 
 def _scenarios(folder: Path, table: pa.Table) -> tuple[Ints, Floats]:

@@ -38,23 +38,41 @@ class Observations:
     n_kinds: int
 
 
+@dataclass(frozen=True)
+class Parts:
+    """(lines, kinds): what each kind of probe adds to the variance of a line's total before shrinking, and the counts.
+
+    `own`: from the line's own probes, 0 where it has fewer than two. `single`: what stands in where it has
+    one. In squared points. `freedom`: degrees of freedom of `own`. `counts`: probes and lone diallings.
+    """
+
+    own: Floats
+    single: Floats
+    freedom: Ints
+    counts: Ints
+
+
 def line_variances(observed: Observations, tier: Ints) -> Floats:
     """Variance of each line's total in squared points; `tier` holds a code per line. NaN for a line without any.
 
     A line's own variance is shrunk towards the median of its tier with PRIOR_DF degrees of freedom: some
     lines have the same answer everywhere, and no variance of their own.
     """
-    n_lines, n_strata = len(tier), len(tier) * observed.n_kinds
-    own, freedom, counts = _own_variances(observed, n_strata)
-    by_line = own.reshape(n_lines, -1).sum(axis=1)
-    df = freedom.reshape(n_lines, -1).sum(axis=1)
+    parts = variance_parts(observed, tier)
+    by_line, df = parts.own.sum(axis=1), parts.freedom.sum(axis=1)
     is_known = df > 0
     prior = _by_tier(np.where(is_known, by_line, np.nan), tier, _median)
     shrunk = (df * by_line + PRIOR_DF * prior) / (df + PRIOR_DF)
-    single = _variances_of_single_probes(observed, counts.reshape(n_lines, -1) == 1, tier)
-    variance = shrunk + single
-    has_any = counts.reshape(n_lines, -1).any(axis=1)
-    return np.where(has_any, variance, np.nan)
+    variance = shrunk + parts.single.sum(axis=1)
+    return np.where(parts.counts.any(axis=1), variance, np.nan)
+
+
+def variance_parts(observed: Observations, tier: Ints) -> Parts:
+    """The variance of each line's total by kind of probe, as the line's data have it; `tier` as above."""
+    shape = len(tier), observed.n_kinds
+    own, freedom, counts = _own_variances(observed, len(tier) * observed.n_kinds)
+    single = _variances_of_single_probes(observed, counts.reshape(shape) == 1, tier)
+    return Parts(own.reshape(shape), single, freedom.reshape(shape), counts.reshape(shape))
 
 
 def _own_variances(observed: Observations, n_strata: int) -> tuple[Floats, Ints, Ints]:
@@ -72,16 +90,11 @@ def _own_variances(observed: Observations, n_strata: int) -> tuple[Floats, Ints,
 
 
 def _variances_of_single_probes(observed: Observations, is_single: NDArray[np.bool_], tier: Ints) -> Floats:
-    """Per line: for each kind of which it has one probe, the variance of that probe's part among its tier's lines."""
-    n_lines, n_kinds = is_single.shape
-    part = np.bincount(observed.stratum, weights=observed.weight * observed.score, minlength=n_lines * n_kinds).reshape(
-        n_lines, n_kinds
-    )
-    total = np.zeros(n_lines)
-    for kind in range(n_kinds):
-        spread = _by_tier(np.where(is_single[:, kind], part[:, kind], np.nan), tier, _variance)
-        total += np.where(is_single[:, kind], spread, 0.0)
-    return total
+    """(lines, kinds): where a line has one probe of a kind, the variance of its part among the lines of its tier."""
+    parts = np.bincount(observed.stratum, weights=observed.weight * observed.score, minlength=is_single.size)
+    spread = np.where(is_single, parts.reshape(is_single.shape), np.nan)
+    variances = [_by_tier(of_kind, tier, _variance) for of_kind in spread.T]
+    return np.where(is_single, np.column_stack(variances), 0.0)
 
 
 def _median(values: Floats) -> float:
