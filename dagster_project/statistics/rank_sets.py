@@ -47,18 +47,51 @@ def rank_sets(scores: Sequence[float], errors: Sequence[float], seed: int, n_dra
     Draws are made in order from `seed`: the same call gives the same sets. Raises ValueError where a
     standard error is not positive, or the lengths differ.
     """
+    observed, noise = _compared(scores, errors, seed, n_draws)
+    first = noise.largest()
+    each = _step_down(np.abs(observed), noise, is_simultaneous=False, largest=first)
+    together = _step_down(np.abs(observed), noise, is_simultaneous=True, largest=first)
+    return RankSets(*_bounds(observed, each), *_bounds(observed, together), is_apart=together)
+
+
+def _compared(scores: Sequence[float], errors: Sequence[float], seed: int, n_draws: int) -> tuple[Floats, "_Noise"]:
+    """(units, units): standardised differences, positive where the column is ahead of the row; and the draws."""
     x, se = np.asarray(scores, dtype=np.float64), np.asarray(errors, dtype=np.float64)
     if x.shape != se.shape or x.ndim != 1:
         raise ValueError(f"{x.shape} scores, {se.shape} standard errors")
     if not (np.isfinite(se).all() and np.isfinite(x).all() and (se > 0).all()):
         raise ValueError("scores must be finite, standard errors positive")
     scale = np.sqrt(se[:, None] ** 2 + se[None, :] ** 2)
-    observed = (x[None, :] - x[:, None]) / scale  # positive: the column is ahead of the row
-    noise = _Noise(se, 1 / scale, seed, n_draws)
-    first = noise.largest()
-    each = _step_down(np.abs(observed), noise, is_simultaneous=False, largest=first)
-    together = _step_down(np.abs(observed), noise, is_simultaneous=True, largest=first)
-    return RankSets(*_bounds(observed, each), *_bounds(observed, together), is_apart=together)
+    return (x[None, :] - x[:, None]) / scale, _Noise(se, 1 / scale, seed, n_draws)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the statement on all units tells apart at one precision. `high`: the highest rank each could have."""
+
+    high: Ints
+    is_apart: Bools
+    largest: Floats
+
+
+class Precision:
+    """The statement on all units of `rank_sets`, were the same scores known more precisely.
+
+    With all standard errors divided by one number, chance moves the units as before in standardised terms,
+    and they stand further apart: what was told apart stays so. Thus each answer begins where a less precise
+    one ended, which is as good as from the beginning and much faster.
+    """
+
+    def __init__(self, scores: Sequence[float], errors: Sequence[float], seed: int, n_draws: int = N_DRAWS) -> None:
+        self._observed, self._noise = _compared(scores, errors, seed, n_draws)
+        n = len(self._observed)
+        self.start = Told(np.full(n, n), np.eye(n, dtype=bool), self._noise.largest())
+
+    def told(self, factor: float, since: Told) -> Told:
+        """With `factor` times the probes: errors divided by its root. `since`: `start`, or of no greater factor."""
+        size = np.abs(self._observed) * np.sqrt(factor)
+        is_apart, largest = _stepped(size, self._noise, True, since.largest, since.is_apart)
+        return Told(_bounds(self._observed, _of_others(is_apart))[1], is_apart, largest)
 
 
 def _bounds(observed: Floats, is_apart: Bools) -> tuple[Ints, Ints]:
@@ -102,10 +135,15 @@ class _Noise:
     def narrowed(self, largest: Floats, is_closed: Bools, is_apart: Bools) -> Floats:
         """`largest` once the pairs `is_closed` are compared no more, and those `is_apart` are not either.
 
-        Few draws have their largest difference in a pair that was closed: only those are looked at again.
+        Few draws have their largest difference in a pair that was closed: only those are looked at again,
+        unless fewer pairs are left than were closed.
         """
         result = largest.copy()
         for j in np.flatnonzero(is_closed.any(axis=1)).tolist():
+            left = np.flatnonzero(~is_apart[j])
+            if len(left) < is_closed[j].sum():
+                result[:, j] = self._differences(j, slice(None), left).max(axis=0, initial=0.0)
+                continue
             of_closed = self._differences(j, slice(None), np.flatnonzero(is_closed[j])).max(axis=0)
             draws = np.flatnonzero(of_closed >= largest[:, j])
             result[draws, j] = np.where(is_apart[j][:, None], 0.0, self._differences(j, draws)).max(axis=0)
@@ -132,12 +170,26 @@ def _far_out(normal: Floats) -> tuple[Ints, Floats]:
 
 def _step_down(observed: Floats, noise: _Noise, is_simultaneous: bool, largest: Floats) -> Bools:
     """Which pairs are told apart: in each row by itself, or in all rows at once. `largest`: of all pairs."""
-    is_apart = np.eye(len(observed), dtype=bool)  # a unit is not compared with itself
+    itself = np.eye(len(observed), dtype=bool)  # a unit is not compared with itself
+    return _of_others(_stepped(observed, noise, is_simultaneous, largest, itself)[0])
+
+
+def _stepped(
+    observed: Floats, noise: _Noise, is_simultaneous: bool, largest: Floats, is_apart: Bools
+) -> tuple[Bools, Floats]:
+    """Tell apart, step by step, what can be beyond `is_apart`. `largest`: of the pairs that are not apart yet.
+
+    Returns what is apart in the end, and the largest of what is not.
+    """
     while True:
         compared = largest.max(axis=1, keepdims=True) if is_simultaneous else largest
         critical = np.quantile(compared, LEVEL, axis=0, method="higher")
         found = ~is_apart & (observed > critical[:, None])
         if not found.any():
-            return is_apart & ~np.eye(len(observed), dtype=bool)
-        is_apart |= found
+            return is_apart, largest
+        is_apart = is_apart | found
         largest = noise.narrowed(largest, found, is_apart)
+
+
+def _of_others(is_apart: Bools) -> Bools:
+    return is_apart & ~np.eye(len(is_apart), dtype=bool)
