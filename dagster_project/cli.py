@@ -24,7 +24,7 @@ from dagster_project.errors import HotlineError, UsageError
 from dagster_project.files import refusal
 from dagster_project.names import require_line_id, require_wave_id
 from dagster_project.paths import paths
-from dagster_project.release.commands import diff, publish, releases, rollback, sensitivity, verify, whatif
+from dagster_project.release.commands import diff, plan, publish, releases, rollback, sensitivity, verify, whatif
 
 app = typer.Typer(
     help=(
@@ -39,7 +39,7 @@ app = typer.Typer(
 )
 
 app.add_typer(correct, name="correct")
-for command in (publish, rollback, releases, diff, sensitivity, whatif, verify):
+for command in (publish, rollback, releases, diff, sensitivity, whatif, plan, verify):
     app.command()(command)
 
 UNITS = {"point": "分", "percent": "%", "count": "条"}

@@ -1,18 +1,23 @@
-"""`hotline publish`, `rollback`, `releases`, `diff`, `sensitivity`, `whatif`, `verify`: what releases are asked.
+"""`hotline publish`, `rollback`, `releases`, `diff`, `sensitivity`, `whatif`, `plan`, `verify`: what is asked of releases.
 
 Belongs here: options and what is printed. Does not belong here: what the commands do.
 """
 
 import json
+import logging
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from dagster_project.errors import UsageError
 from dagster_project.paths import Paths, paths
 
 Wave = Annotated[str, typer.Option("--wave", "-w", help="监测期 / wave.")]
 Json = Annotated[bool, typer.Option("--json", help="结果以 JSON 输出 / print the result as JSON.")]
+# Of a cost or a standard error: scores are printed to a hundredth, and end at a hundred; costs may be in yuan.
+MINIMUM, MAXIMUM = Decimal("0.01"), Decimal(1_000_000)
 NoReport = Annotated[bool, typer.Option("--no-report", help="不生成报告 / render no report.")]
 
 
@@ -85,7 +90,6 @@ def diff(
     as_json: Json = False,
 ) -> None:
     """比较两个发布:每处变化及其来源 / tell what differs between two releases, and what each change is made of."""
-    from dagster_project.errors import UsageError
     from dagster_project.release.changes import as_json as in_json
     from dagster_project.release.changes import as_markdown
     from dagster_project.release.diff import compare
@@ -162,3 +166,89 @@ def verify(
     typer.echo(json.dumps(result, ensure_ascii=False, indent=1) if as_json else text)
     if proof.faults:
         raise typer.Exit(6)
+
+
+def plan(
+    wave: Wave,
+    target_se: Annotated[
+        str | None, typer.Option("--target-se", help="热线总分的目标标准误(分)/ standard error of a total, in points.")
+    ] = None,
+    separate_top: Annotated[
+        int | None,
+        typer.Option("--separate-top", help="要与其余区分开的前几名 / the top K to tell apart from the rest."),
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(help="排名组,缺省为第一个热线排名组 / table of --separate-top; default: the first of lines."),
+    ] = None,
+    cost: Annotated[
+        str | None,
+        typer.Option(help="单价,如 call=1,inspection=0.5,request=2;缺省均为 1 / cost of one of each kind; default 1."),
+    ] = None,
+    chart: Annotated[Path | None, typer.Option(help="另存图表(.svg)/ draw it here, as .svg.")] = None,
+    as_json: Json = False,
+) -> None:
+    """按已发布一期的方差规划监测数量 / how many probes and diallings a line needs, by the variances of a past wave."""
+    from dagster_project.ingest.wave import load_wave
+    from dagster_project.release import plan as planning
+    from dagster_project.release.plan_text import as_data, as_text
+    from dagster_project.release.reading import read_current
+    from dagster_project.report.plan_chart import write_chart
+
+    if (target_se is None) == (separate_top is None):
+        raise UsageError("--target-se 与 --separate-top 须用其一 / give one of --target-se and --separate-top")
+    if (group if separate_top is None else cost) is not None:
+        raise UsageError(
+            "--cost 用于 --target-se,--group 用于 --separate-top / --cost goes with --target-se, --group with "
+            "--separate-top"
+        )
+    if chart is not None and chart.suffix != ".svg":
+        raise UsageError(f"图表文件应以 .svg 结尾 / the chart's name must end in .svg: {chart}")
+    release = read_current(paths(), wave)
+    commissioned = load_wave(paths(), wave).plan
+    if target_se is not None:
+        target, costs = _decimal("--target-se", target_se), _costs(cost)
+        found = planning.plan_for_error(release, commissioned, target, costs)
+    else:
+        found = planning.plan_for_top(release, commissioned, separate_top or 0, group, _tell_factor)
+    if chart is not None:
+        write_chart(found, chart)
+    data = {**as_data(found), "chart": str(chart) if chart else None}
+    text = as_text(found) + (f"\n\n图表 / chart: {chart}" if chart else "")
+    typer.echo(json.dumps(data, ensure_ascii=False, indent=1) if as_json else text)
+
+
+def _tell_factor(factor: int, n_sure: int) -> None:
+    logging.getLogger("hotline").info(
+        "%d 倍监测:%d 名确定 / with %d times the probes %d sure", factor, n_sure, factor, n_sure
+    )
+
+
+def _costs(text: str | None) -> list[Decimal]:
+    """One per kind of probe, 1 where none is given. Raises UsageError where the text is no list of them."""
+    from dagster_project.release.uncertainty import KINDS
+
+    costs = dict.fromkeys(KINDS, Decimal(1))
+    given = [each.partition("=") for each in text.split(",")] if text is not None else []
+    names = [name.strip() for name, _, _ in given]
+    if len(set(names)) < len(names) or not set(names) <= set(KINDS):
+        raise UsageError(
+            f"--cost 应写作 种类=单价,以逗号分隔,种类为 / --cost takes KIND=COST, separated by commas, each kind once: "
+            f"{', '.join(KINDS)}"
+        )
+    for name, (_, _, value) in zip(names, given, strict=True):
+        costs[name] = _decimal(f"--cost {name}", value)
+    return list(costs.values())
+
+
+def _decimal(option: str, text: str) -> Decimal:
+    """A positive number. Raises UsageError where it is none."""
+    try:
+        value = Decimal(text.strip())
+    except InvalidOperation:
+        value = Decimal("nan")
+    if not (value.is_finite() and MINIMUM <= value <= MAXIMUM):
+        raise UsageError(
+            f"{option} 应为 {MINIMUM} 至 {MAXIMUM} 的数 / {option} must be a number from {MINIMUM} to {MAXIMUM}"
+        )
+    return value

@@ -232,5 +232,5 @@ def test_quiet_is_quiet(copy: Installation) -> None:
 
 def test_help_names_every_command(published: Installation) -> None:
     text = published.hotline("--help").out
-    for command in ("check", "run", "status", "simulate", "ui", "doctor"):
+    for command in ("check", "run", "status", "simulate", "plan", "ui", "doctor"):
         assert command in text

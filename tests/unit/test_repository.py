@@ -38,7 +38,7 @@ KNOWN_HOSTS = {
     "dagster.io",  # what the README names
     "example.com",  # reserved for examples
     "github.com", "www.apache.org",  # in licence texts
-    "purl.oclc.org", "schemas.openxmlformats.org",  # names of XML vocabularies
+    "purl.oclc.org", "schemas.openxmlformats.org", "www.w3.org",  # names of XML vocabularies
 }  # fmt: skip
 EXAMPLE_PATHS = {"docs/deploy.md": "/srv/hotline"}
 
