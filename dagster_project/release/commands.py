@@ -1,4 +1,4 @@
-"""`hotline publish`, `rollback`, `releases`, `diff`, `sensitivity`, `whatif`, `plan`, `verify`: what is asked of releases.
+"""`hotline publish`, `rollback`, `releases`, `diff`, `sensitivity`, `whatif`, `plan`, `verify`: of releases that are there.
 
 Belongs here: options and what is printed. Does not belong here: what the commands do.
 """

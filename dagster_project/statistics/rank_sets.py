@@ -62,7 +62,8 @@ def _compared(scores: Sequence[float], errors: Sequence[float], seed: int, n_dra
     if not (np.isfinite(se).all() and np.isfinite(x).all() and (se > 0).all()):
         raise ValueError("scores must be finite, standard errors positive")
     scale = np.sqrt(se[:, None] ** 2 + se[None, :] ** 2)
-    return (x[None, :] - x[:, None]) / scale, _Noise(se, 1 / scale, seed, n_draws)
+    observed = (x[None, :] - x[:, None]) / scale
+    return observed, _Noise(observed, se, 1 / scale, seed, n_draws)
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,8 @@ def _bounds(observed: Floats, is_apart: Bools) -> tuple[Ints, Ints]:
 class _Noise:
     """Draws of what chance adds to the scores, and how far it sets units apart."""
 
-    def __init__(self, errors: Floats, inverse_scale: Floats, seed: int, n_draws: int) -> None:
+    def __init__(self, observed: Floats, errors: Floats, inverse_scale: Floats, seed: int, n_draws: int) -> None:
+        self._direction = np.sign(observed)
         self._inverse_scale = inverse_scale
         self._normal = np.random.default_rng(seed).standard_normal((n_draws, len(errors)))
         self._noise = self._normal * errors
@@ -129,30 +131,29 @@ class _Noise:
             left = best**2 - self._normal[part] ** 2 < self._others[part][:, None] ** 2
             for j in np.flatnonzero(left.any(axis=0)).tolist():
                 draws = np.flatnonzero(left[:, j])
-                best[draws, j] = self._differences(j, start + draws).max(axis=0)
+                best[draws, j] = np.abs(self._differences(j, start + draws)).max(axis=0)
         return found
 
     def narrowed(self, largest: Floats, is_closed: Bools, is_apart: Bools) -> Floats:
-        """`largest` once the pairs `is_closed` are compared no more, and those `is_apart` are not either.
+        """`largest` once the pairs `is_closed` are told apart, and those `is_apart` in all.
 
-        Few draws have their largest difference in a pair that was closed: only those are looked at again,
-        unless fewer pairs are left than were closed.
+        That one of the two is ahead is then settled; that it is behind is a statement of its own, which was not
+        made: differences that way count on. Few draws have their largest difference in what was closed: only
+        those are looked at again.
         """
         result = largest.copy()
         for j in np.flatnonzero(is_closed.any(axis=1)).tolist():
-            left = np.flatnonzero(~is_apart[j])
-            if len(left) < is_closed[j].sum():
-                result[:, j] = self._differences(j, slice(None), left).max(axis=0, initial=0.0)
-                continue
-            of_closed = self._differences(j, slice(None), np.flatnonzero(is_closed[j])).max(axis=0)
-            draws = np.flatnonzero(of_closed >= largest[:, j])
-            result[draws, j] = np.where(is_apart[j][:, None], 0.0, self._differences(j, draws)).max(axis=0)
+            closed = np.flatnonzero(is_closed[j])
+            settled = self._direction[j, closed][:, None] * self._differences(j, slice(None), closed)
+            draws = np.flatnonzero(settled.max(axis=0) >= largest[:, j])
+            again = self._differences(j, draws)
+            open_ones = np.where(is_apart[j][:, None], -self._direction[j][:, None] * again, np.abs(again))
+            result[draws, j] = open_ones.max(axis=0)
         return result
 
     def _differences(self, j: int, draws: slice | Ints, others: slice | Ints = slice(None)) -> Floats:
-        """(others, draws): standardised differences of `j` to the others; to itself 0."""
+        """(others, draws): by how much chance puts the others ahead of `j`, standardised; of itself 0."""
         differences: Floats = self._by_unit[others][:, draws] - self._by_unit[j, draws]
-        np.abs(differences, out=differences)
         differences *= self._inverse_scale[j, others][:, None]
         return differences
 

@@ -1,14 +1,18 @@
 """Confidence sets for ranks: the golden cases, a slow second way, and what must hold of any."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dagster_project.paths import PROJECT
 from dagster_project.statistics import rank_sets as module
 from dagster_project.statistics.rank_sets import LEVEL, rank_sets
 from tests.golden.wave_of_golden import GOLDEN
 
+ORACLE = PROJECT / "tests/golden/rank_sets_of_multiple_inference.json"
 CASES = [case for case in GOLDEN["rank_cs_cases"] if "sets" in case]
 
 
@@ -19,20 +23,34 @@ def test_golden(case: dict) -> None:
     assert np.stack([found.low_all, found.high_all], axis=1).tolist() == case["sets"]
 
 
+@pytest.mark.parametrize("case", json.loads(ORACLE.read_text(encoding="utf-8")))
+def test_another_implementation_agrees(case: dict) -> None:
+    """What the package multiple-inference 1.2 (MIT; in no environment of ours) gives for random scores and errors."""
+    found = rank_sets(case["x"], case["se"], seed=1)
+    assert np.stack([found.low, found.high], axis=1).tolist() == case["marginal"]
+    assert np.stack([found.low_all, found.high_all], axis=1).tolist() == case["simultaneous"]
+
+
 def slowly(x: np.ndarray, se: np.ndarray, seed: int, n_draws: int, together: bool) -> tuple[list[int], list[int]]:
-    """The same by the book: every pair, every draw, every step."""
+    """The same by the book: every pair both ways, every draw, every step.
+
+    That j is ahead of k and that it is behind are two statements: only the one that was made is settled.
+    """
     n = len(x)
     noise = np.random.default_rng(seed).standard_normal((n_draws, n)) * se
     scale = np.sqrt(se[:, None] ** 2 + se[None, :] ** 2)
-    size = np.abs(noise[:, :, None] - noise[:, None, :]) / scale
+    ahead_by = (noise[:, None, :] - noise[:, :, None]) / scale  # (draws, j, k): k ahead of j
+    observed = (x[None, :] - x[:, None]) / scale
     apart = np.zeros((n, n), dtype=bool)
     while True:
         is_open = ~apart & ~np.eye(n, dtype=bool)
-        largest = np.where(is_open, size, 0).max(axis=2)
+        k_ahead = np.where(apart & (observed > 0), 0, ahead_by)
+        j_ahead = np.where(apart & (observed < 0), 0, -ahead_by)
+        largest = np.maximum(k_ahead, j_ahead).max(axis=2)
         if together:
             largest = np.repeat(largest.max(axis=1, keepdims=True), n, axis=1)
         critical = np.quantile(largest, LEVEL, axis=0, method="higher")
-        new = is_open & (np.abs(x[:, None] - x[None, :]) / scale > critical[:, None])
+        new = is_open & (np.abs(observed) > critical[:, None])
         if not new.any():
             break
         apart |= new
