@@ -1,4 +1,4 @@
-"""`hotline publish`, `rollback`, `releases`, `diff`, `sensitivity`, `whatif`, `plan`, `verify`: of releases that are there.
+"""What releases are asked: `publish`, `rollback`, `releases`, `diff`, `sensitivity`, `whatif`, `plan`, `verify`.
 
 Belongs here: options and what is printed. Does not belong here: what the commands do.
 """
