@@ -227,90 +227,36 @@ thirds as (
 
 ),
 
-weighted_thirds as (
+{% for children, level, parents in [('thirds', 3, 'seconds'), ('seconds', 2, 'firsts'), ('firsts', 1, 'totals')] %}
+    weighted_{{ children }} as (
 
-    select
-        scores.wave,
-        scores.side,
-        scores.line_id,
-        scores.channel,
-        tree.parent_code,
-        tree.weight,
-        tree.availability_weight,
-        tree.min_availability_pct,
-        scores.score_nano
-    from thirds as scores
-    inner join tree
-        on
-            scores.wave = tree.wave
-            and scores.channel = tree.channel
-            and scores.node_code = tree.node_code
-            and tree.level = 3
+        select
+            scores.wave,
+            scores.side,
+            scores.line_id,
+            scores.channel,
+            tree.parent_code,
+            tree.weight,
+            tree.availability_weight,
+            tree.min_availability_pct,
+            scores.score_nano
+        from {{ children }} as scores
+        inner join tree
+            on
+                scores.wave = tree.wave
+                and scores.channel = tree.channel
+                and scores.node_code = tree.node_code
+                and tree.level = {{ level }}
 
-),
+    ),
 
-seconds as (
+    {{ parents }} as (
 
-    {{ parent_scores('weighted_thirds', 'wave, side, line_id, channel') }}
+        {{ parent_scores('weighted_' ~ children, 'wave, side, line_id, channel') }}
 
-),
+    ),
 
-weighted_seconds as (
-
-    select
-        scores.wave,
-        scores.side,
-        scores.line_id,
-        scores.channel,
-        tree.parent_code,
-        tree.weight,
-        tree.availability_weight,
-        tree.min_availability_pct,
-        scores.score_nano
-    from seconds as scores
-    inner join tree
-        on
-            scores.wave = tree.wave
-            and scores.channel = tree.channel
-            and scores.node_code = tree.node_code
-            and tree.level = 2
-
-),
-
-firsts as (
-
-    {{ parent_scores('weighted_seconds', 'wave, side, line_id, channel') }}
-
-),
-
-weighted_firsts as (
-
-    select
-        scores.wave,
-        scores.side,
-        scores.line_id,
-        scores.channel,
-        tree.parent_code,
-        tree.weight,
-        tree.availability_weight,
-        tree.min_availability_pct,
-        scores.score_nano
-    from firsts as scores
-    inner join tree
-        on
-            scores.wave = tree.wave
-            and scores.channel = tree.channel
-            and scores.node_code = tree.node_code
-            and tree.level = 1
-
-),
-
-totals as (
-
-    {{ parent_scores('weighted_firsts', 'wave, side, line_id, channel') }}
-
-),
-
+{% endfor %}
 -- an indicator by the name that it has now; a split one has none
 present_names as (
 
