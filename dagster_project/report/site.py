@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -126,6 +127,7 @@ def _environment(release: Release) -> Environment:
     )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
     environment.filters |= {"points": points, "signed": signed, "percent": percent, "change": change}
+    environment.filters |= {"bounds": bounds, "observed": observed}
     environment.globals |= {
         "release": release,
         "class_labels": release.class_labels,
@@ -159,6 +161,31 @@ def _code(code: str) -> str:
 def points(value: Decimal | float | None) -> str:
     """A printed value as it stands, with two decimals; a dash where there is none."""
     return "–" if value is None else f"{value:.2f}"
+
+
+def bounds(of: Row) -> str:
+    """What an expectation asks for, as a reader writes it."""
+    low, high = of.get("min_value"), of.get("max_value")
+    if "mostly" in of:
+        return f"≥ {observed(100 * of['mostly'])}%"
+    if "value_set" in of:
+        return "、".join(map(observed, of["value_set"]))
+    if low is not None and high is not None and low != high:
+        return f"{observed(low)}–{observed(high)}"
+    if low is not None and high is None:
+        return f"≥ {observed(low)}"
+    if high is not None and low is None:
+        return f"≤ {observed(high)}"
+    return observed(of.get("value", low))
+
+
+def observed(value: Any) -> str:
+    """What an expectation found: a number with at most two decimals, or the lowest and the highest."""
+    if isinstance(value, dict):
+        return f"{observed(value['min'])}–{observed(value['max'])}"
+    if isinstance(value, float | Decimal):
+        return f"{value:.2f}".removesuffix(".00")
+    return "" if value is None else str(value)
 
 
 def signed(value: Decimal | float | None) -> str:

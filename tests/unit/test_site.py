@@ -227,3 +227,30 @@ def test_a_release_older_than_these_findings_is_shown_without_them(tmp_path: Pat
     (folder / "quality.json").write_text(json.dumps(quality), encoding="utf-8")
     write_site(Release(folder), tmp_path / "site")
     assert "现场工作" not in (tmp_path / "site/quality.html").read_text(encoding="utf-8")
+
+
+def test_no_page_shows_how_values_are_kept(parsed: dict[str, Page]) -> None:
+    for name, page in parsed.items():
+        assert not re.search(r"Decimal\(|\{'|None|nan", page.text), name
+
+
+@pytest.mark.parametrize(
+    ("of", "words"),
+    [
+        ({"min_value": 2}, "≥ 2"),
+        ({"max_value": 12}, "≤ 12"),
+        ({"min_value": 0, "max_value": 20}, "0–20"),
+        ({"min_value": 0, "max_value": 0}, "0"),
+        ({"value": 349}, "349"),
+        ({"value_set": [0, 1]}, "0、1"),
+        ({"mostly": Decimal("0.98")}, "≥ 98%"),
+        ({}, ""),
+    ],
+)
+def test_bounds_of_an_expectation_in_words(of: dict[str, object], words: str) -> None:
+    assert site_module.bounds(of) == words
+
+
+def test_what_an_expectation_found_in_words() -> None:
+    found = [{"min": Decimal("3.424"), "max": Decimal("4.617")}, Decimal("89.0120"), Decimal("0.0"), 349, None]
+    assert [site_module.observed(each) for each in found] == ["3.42–4.62", "89.01", "0", "349", ""]
