@@ -209,7 +209,8 @@ def plan_for_top(
     code = group or next(code for code, row in groups.items() if row["unit"] == "line")
     if code not in groups:
         raise UsageError(f"没有排名组 {shown(code)};现有 / there is no such group; there are: {', '.join(groups)}")
-    units = ranked_units(release.folder, code)
+    measured = _measured(release)
+    units = ranked_units(release.folder, code, measured.lines)
     most = len(units) - 1
     if not 1 <= top <= most:
         raise UsageError(
@@ -220,7 +221,6 @@ def plan_for_top(
         Precision([unit.points for unit in units], [unit.error for unit in units], rank_seed(units)), top, progress
     )
     scores = sorted((unit.points for unit in units), reverse=True)
-    measured = _measured(release)
     members = groups[code]["rank_group"]  # empty for provinces: all lines
     typical = measured.typical(np.array([members in ("", row["rank_group"]) for row in measured.lines.frame]))
     plan = TopPlan(

@@ -4,7 +4,6 @@ Belongs here: what the observations of a release weigh, and which rows the answe
 belong here: the formulas (`statistics/`), what readers are told of them.
 """
 
-import csv
 import hashlib
 import json
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from dagster_project.files import replace_files
 from dagster_project.ingest.reference import SOURCE_CHANNEL
 from dagster_project.release.folder import write_parquet
+from dagster_project.release.reading import Release
 from dagster_project.statistics.rank_sets import rank_sets
 from dagster_project.statistics.standard_errors import Observations, line_variances, variance_of_mean
 
@@ -126,18 +126,15 @@ def with_rank_sets(folder: Path, rankings: pa.Table, errors: dict[tuple[str, str
     """
     totals = _totals(folder)
     rows = rankings.select(["group_code", "rank", "unit", "unit_code"]).to_pylist()
-    for row in rows:
-        row["error"] = errors.get((row["unit"], row["unit_code"]), float("nan"))
     found: dict[tuple[str, str], RankRow] = {}
     for group in dict.fromkeys(row["group_code"] for row in rows):
-        units = [row for row in rows if row["group_code"] == group and row["rank"] is not None]
-        inputs = [Unit(row["unit_code"], totals[row["unit"], row["unit_code"]], row["error"]) for row in units]
-        for unit, sets in zip(units, _kept_or_computed(inputs, kept / f"{group}.json"), strict=True):
-            found[group, unit["unit_code"]] = sets
+        units = _ranked(rows, group, totals, errors)
+        for unit, sets in zip(units, _kept_or_computed(units, kept / f"{group}.json"), strict=True):
+            found[group, unit.code] = sets
     columns: dict[str, list[Any]] = {field.name: [] for field in RANK_COLUMNS}
     for row in rows:
         own = found.get((row["group_code"], row["unit_code"]))
-        columns["standard_error"].append(_decimal(row["error"], 2))
+        columns["standard_error"].append(_decimal(errors.get((row["unit"], row["unit_code"]), float("nan")), 2))
         for name in list(columns)[1:]:
             columns[name].append(getattr(own, name) if own else None)
     for field in RANK_COLUMNS:
@@ -145,11 +142,16 @@ def with_rank_sets(folder: Path, rankings: pa.Table, errors: dict[tuple[str, str
     return rankings
 
 
-def ranked_units(folder: Path, group: str) -> list[Unit]:
-    """The ranked units of a table of the release, as they are listed there."""
-    errors = {(dimension, member): error for dimension, member, _, error in standard_errors(observed_lines(folder))}
-    totals = _totals(folder)
+def ranked_units(folder: Path, group: str, lines: ObservedLines) -> list[Unit]:
+    """The ranked units of a table of the release, as they are listed there. `lines`: `observed_lines` of it."""
+    errors = {(dimension, member): error for dimension, member, _, error in standard_errors(lines)}
     rows = _read(folder, "rankings", ["group_code", "rank", "unit", "unit_code"]).to_pylist()
+    return _ranked(rows, group, _totals(folder), errors)
+
+
+def _ranked(
+    rows: list[dict[str, Any]], group: str, totals: dict[tuple[str, str], int], errors: dict[tuple[str, str], float]
+) -> list[Unit]:
     keys = [(row["unit"], row["unit_code"]) for row in rows if row["group_code"] == group and row["rank"] is not None]
     return [Unit(key[1], totals[key], errors[key]) for key in keys]
 
@@ -222,7 +224,7 @@ def observed_lines(folder: Path) -> ObservedLines:
 
 def probe_kinds(folder: Path) -> dict[tuple[str, str], str]:
     """{(channel, indicator): which of KINDS answers it}, by the method of the release in `folder`."""
-    sources = {(row["indicator_code"], row["source"]) for row in _method(folder, "scoring_rules")}
+    sources = {(row["indicator_code"], row["source"]) for row in Release(folder).method("scoring_rules")}
     return {(SOURCE_CHANNEL[source], indicator): KIND_OF_SOURCE[source] for indicator, source in sources}
 
 
@@ -232,7 +234,7 @@ def _observations(folder: Path, ids: list[str], leaves: pa.Table) -> Observation
     A probe is a cluster, and so is a dialling that led to none. What a probe answers tells its kind.
     """
     table = _read(folder, "observations").filter(pc.is_in(pc.field("line_id"), pa.array(ids)))
-    indicators = [row["indicator_code"] for row in _method(folder, "indicators")]
+    indicators = [row["indicator_code"] for row in Release(folder).method("indicators")]
     channels = sorted(table["channel"].unique().to_pylist())
     line, indicator = _codes(table["line_id"], ids), _codes(table["indicator_code"], indicators)
     channel = _codes(table["channel"], channels)
@@ -273,7 +275,7 @@ def _kinds(folder: Path, channels: list[str], indicators: list[str]) -> Ints:
 
 def _scenarios(folder: Path, table: pa.Table) -> tuple[Ints, Floats]:
     """(code, weight) of each observation's scenario. Indicators of diallings are plain means, without one."""
-    rows = _method(folder, "scenarios")
+    rows = Release(folder).method("scenarios")
     known = [row["scenario_code"] for row in rows]
     is_of_attempt = pc.equal(table["unit"], "attempt")
     scenario = _codes(pc.if_else(is_of_attempt, "", table["scenario_code"]), ["", *known])
@@ -297,7 +299,7 @@ def _channel_shares(
 ) -> Floats:
     """The channel's weight among those in which the line has the indicator."""
     weights = np.zeros((len(indicators), len(channels)))
-    for row in _method(folder, "channel_weights"):
+    for row in Release(folder).method("channel_weights"):
         if row["channel"] in channels:
             weights[indicators.index(row["indicator_code"]), channels.index(row["channel"])] = float(row["weight"])
     is_there = np.zeros((int(line.max()) + 1, *weights.shape), dtype=bool)
@@ -331,11 +333,6 @@ def _dense(codes: Ints) -> Ints:
 
 def _read(folder: Path, name: str, columns: list[str] | None = None) -> pa.Table:
     return pq.ParquetFile(folder / f"{name}.parquet").read(columns)
-
-
-def _method(folder: Path, name: str) -> list[dict[str, str]]:
-    with (folder / "method" / f"{name}.csv").open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
 
 
 def _decimal(value: float, places: int) -> Decimal | None:
