@@ -42,33 +42,7 @@ score_basis as (
 
 members as (
 
-    select
-        wave,
-        line_id,
-        'national' as dimension,
-        'all' as member
-    from lines
-    union all
-    select
-        wave,
-        line_id,
-        'tier' as dimension,
-        tier as member
-    from lines
-    union all
-    select
-        wave,
-        line_id,
-        'province' as dimension,
-        province_code as member
-    from lines
-    union all
-    select
-        wave,
-        line_id,
-        'rank_group' as dimension,
-        rank_group as member
-    from lines
+    {{ group_members('lines') }}
 
 ),
 
@@ -92,68 +66,28 @@ means as (
 
 baseline_members as (
 
-    select
-        wave,
-        line_id,
-        'national' as dimension,
-        'all' as member
-    from baseline_lines
-    union all
-    select
-        wave,
-        line_id,
-        'tier' as dimension,
-        tier as member
-    from baseline_lines
-    union all
-    select
-        wave,
-        line_id,
-        'province' as dimension,
-        province_code as member
-    from baseline_lines
-    union all
-    select
-        wave,
-        line_id,
-        'rank_group' as dimension,
-        rank_group as member
-    from baseline_lines
+    {{ group_members('baseline_lines') }}
 
 ),
 
-rescored_before as (
+{% for side, groups in [('before', 'baseline_members'), ('after', 'members')] %}
+    rescored_{{ side }} as (
 
-    select
-        groups.wave,
-        groups.dimension,
-        groups.member,
-        rescored.channel,
-        rescored.level,
-        rescored.node_code,
-        {{ half_up('sum(rescored.before_nano)', 'count(rescored.before_nano)') }} as mean_nano
-    from baseline_members as groups
-    inner join rescored on groups.wave = rescored.wave and groups.line_id = rescored.line_id
-    group by groups.wave, groups.dimension, groups.member, rescored.channel, rescored.level, rescored.node_code
+        select
+            groups.wave,
+            groups.dimension,
+            groups.member,
+            rescored.channel,
+            rescored.level,
+            rescored.node_code,
+            {{ half_up('sum(rescored.' ~ side ~ '_nano)', 'count(rescored.' ~ side ~ '_nano)') }} as mean_nano
+        from {{ groups }} as groups
+        inner join rescored on groups.wave = rescored.wave and groups.line_id = rescored.line_id
+        group by groups.wave, groups.dimension, groups.member, rescored.channel, rescored.level, rescored.node_code
 
-),
+    ),
 
-rescored_after as (
-
-    select
-        groups.wave,
-        groups.dimension,
-        groups.member,
-        rescored.channel,
-        rescored.level,
-        rescored.node_code,
-        {{ half_up('sum(rescored.after_nano)', 'count(rescored.after_nano)') }} as mean_nano
-    from members as groups
-    inner join rescored on groups.wave = rescored.wave and groups.line_id = rescored.line_id
-    group by groups.wave, groups.dimension, groups.member, rescored.channel, rescored.level, rescored.node_code
-
-),
-
+{% endfor %}
 rescored_means as (
 
     select
