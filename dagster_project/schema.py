@@ -314,6 +314,8 @@ REFERENCE_TABLES = {
         ("kind", TEXT),
         ("share_pct", INT),
     ),
+    # phone probes that were dialled for and have no questionnaire: nothing, or nothing delivered, could be asked
+    "open_probes": _table(("line_id", TEXT), ("probe_id", TEXT), ("scenario_code", TEXT), ("is_connected", pa.bool_())),
     # of what a line's scores are made: its bronze rows, its declaration, the method
     "line_inputs": _table(("line_id", TEXT), ("input_fingerprint", TEXT)),
     # from the baseline wave's current release: a change is redone from two published values

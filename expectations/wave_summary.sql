@@ -37,9 +37,9 @@ classes as (
 observations as (
 
     select
-        count(*) as n_observations,
-        count(*) filter (where na_code = 'missing') as n_missing
-    from score_observations
+        coalesce(sum(n_observations), 0) as n_observations,
+        coalesce(sum(n_missing), 0) as n_missing
+    from score_scenarios
     where wave = $wave
 
 ),

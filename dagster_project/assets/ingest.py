@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 
 import dagster as dg
+import pyarrow as pa
 
 from dagster_project.claims.narrative import read_text
 from dagster_project.ingest.bronze import IngestReport, ingest_wave, write_tables
@@ -11,7 +12,7 @@ from dagster_project.ingest.wave import load_wave
 from dagster_project.partitions import waves
 from dagster_project.release.baseline import baseline_tables
 from dagster_project.resources import Installation
-from dagster_project.schema import EXPORT_TABLES, QUARANTINE, Table
+from dagster_project.schema import EXPORT_TABLES, QUARANTINE, REFERENCE_TABLES, Table
 from dagster_project.transform.dbt_step import warm_up
 from dagster_project.worker import GATE
 
@@ -43,17 +44,25 @@ def _spec(name: str, description: str, columns: dg.TableSchema | None = None) ->
     )
 
 
+def _fields(schema: pa.Schema) -> dg.TableSchema:
+    return dg.TableSchema(columns=[dg.TableColumn(field.name, str(field.type)) for field in schema])
+
+
 def _specs() -> list[dg.AssetSpec]:
-    quarantine = dg.TableSchema(columns=[dg.TableColumn(field.name, str(field.type)) for field in QUARANTINE])
     return [
         *(
             _spec(table.name, f"{table.label}:按表结构校验 / the vendor's export, typed and keyed.", _columns(table))
             for table in EXPORT_TABLES.values()
         ),
         _spec(
+            "open_probes",
+            "拨打过而没有问卷的电话探测 / phone probes that were dialled for and have no questionnaire.",
+            _fields(REFERENCE_TABLES["open_probes"]),
+        ),
+        _spec(
             "quarantine",
             "无法采信的行,含文件、工作表、行号、原文与原因 / rows that could not be accepted, and why.",
-            quarantine,
+            _fields(QUARANTINE),
         ),
         _spec(
             "reference",
@@ -98,6 +107,7 @@ def _results(report: IngestReport) -> Iterator[dg.MaterializeResult]:
                 "unchanged since the last run": report.is_cached,
             },
         )
+    yield dg.MaterializeResult(["bronze", "open_probes"])
     yield dg.MaterializeResult(
         ["bronze", "quarantine"],
         metadata={

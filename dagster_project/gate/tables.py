@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import duckdb
 
 BRONZE_TABLES = (*EXPORT_TABLES, "quarantine", *REFERENCE_TABLES)
-SCORE_TABLES = ("score_total", "score_nodes", "score_line_classes", "score_observations")
+SCORE_TABLES = ("score_total", "score_nodes", "score_line_classes", "score_scenarios")
 
 
 def connect_delivered(paths: Paths, wave_id: str) -> "duckdb.DuckDBPyConnection":

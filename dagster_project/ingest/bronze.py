@@ -21,6 +21,7 @@ from dagster_project.files import replace_files, sha256_of
 from dagster_project.ingest.faults import FileRejected, reject
 from dagster_project.ingest.fingerprint import input_fingerprint, line_inputs, surroundings_fingerprint
 from dagster_project.ingest.frozen import require_frozen
+from dagster_project.ingest.open_probes import open_probes
 from dagster_project.ingest.personal import require_key
 from dagster_project.ingest.profile import Profile, load_profile
 from dagster_project.ingest.read import Cells, Delivered, deliveries, read_cells
@@ -240,6 +241,7 @@ def _read(
     tables["quarantine"] = pa.concat_tables(quarantined)
     laid = _laid(wave.id, {name: tables[name] for name in EXPORT_TABLES if name not in standing}, ledger, known)
     tables |= {name: each.rows for name, each in laid.items()}
+    tables["open_probes"] = open_probes(tables["dial_attempts"], tables["phone_probes"])
     tables["line_inputs"] = line_inputs(paths, wave, tables)
     accounts = [*(account for of_table in standing.values() for account in of_table)]
     accounts += _accounts(to_read, judged, tables)

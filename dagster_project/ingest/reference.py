@@ -104,7 +104,7 @@ METHOD = {
 def reference_tables(paths: Paths, wave: "Wave") -> dict[str, pa.Table]:
     """The wave's declared tables by name, typed as schema.REFERENCE_TABLES has them.
 
-    All but the `baseline_*` tables and `line_inputs`, which others make. Scores are nanopoints.
+    All but the `baseline_*` tables, `open_probes` and `line_inputs`, which others make. Scores are nanopoints.
     Raises InputRejected with every fault: file, row, column, value, and how to mend it.
     """
     faults = _Faults()

@@ -107,9 +107,9 @@ def write_tables(paths: Paths, wave: str, folder: Path, note: str, baseline: Pat
     `note` stands in every row of the CSV: a file that travels alone must say what it is. `baseline` is
     the folder of the release that changes are told against, where there is one.
     """
-    folders = [baseline] if baseline else []
+    folders = [paths.bronze, *([baseline] if baseline else [])]  # bronze: observations are a view of it
     frame_file = paths.bronze_part("lines", wave)
-    with connect(paths.home, paths.warehouse, folders=folders, files=[frame_file], read_only=True) as connection:
+    with connect(paths.home, paths.warehouse, folders=folders, read_only=True) as connection:
         for name, declared in TABLES.items():
             write_parquet(_table(connection, wave, declared), folder / f"{name}.parquet")
         write_parquet(_line_classes(connection, wave), folder / "line_classes.parquet")

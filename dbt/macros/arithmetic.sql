@@ -26,9 +26,11 @@
     {{ half_up(half_up(nano, 10), 1000000) }}
 {%- endmacro %}
 
-{# k of n as nanopercent. #}
+{# k of n as nanopercent. Divided in two steps: 10^11 k would not fit a BIGINT from 46 million on. #}
 {% macro share_nano(k, n) -%}
-    {{ half_up('100000000000 * cast(' ~ k ~ ' as bigint)', n) }}
+    {%- set whole = idiv('1000000 * cast(' ~ k ~ ' as bigint)', 'nullif(cast(' ~ n ~ ' as bigint), 0)') -%}
+    {%- set rest = '100000 * (1000000 * cast(' ~ k ~ ' as bigint) - ' ~ whole ~ ' * cast(' ~ n ~ ' as bigint))' -%}
+    (100000 * {{ whole }} + {{ half_up(rest, n) }})
 {%- endmacro %}
 
 {# Growth of one published value over another in hundredths of a per cent, half away from zero. #}

@@ -34,10 +34,22 @@ def write_bronze(paths: Paths, wave: str, tables: dict[str, list[dict[str, Any]]
         **REFERENCE_TABLES,
         "quarantine": QUARANTINE,
     }
+    tables = {**tables, "open_probes": _open_probes(tables)}
     for name, schema in schemas.items():
         target = paths.bronze_part(name, wave)
         target.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.Table.from_pylist(tables.get(name, []), schema=schema), target)
+
+
+def _open_probes(tables: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    asked = {row["probe_id"] for row in tables["phone_probes"]}
+    probes: dict[str, dict[str, Any]] = {}
+    for row in tables["dial_attempts"]:
+        if row["probe_id"] is not None and row["probe_id"] not in asked:
+            names = {name: row[name] for name in ("line_id", "probe_id", "scenario_code")}
+            probe = probes.setdefault(row["probe_id"], {**names, "is_connected": False})
+            probe["is_connected"] |= row["connected"] == "yes"
+    return list(probes.values())
 
 
 def _answer(observation: Any) -> str:

@@ -49,7 +49,7 @@ SCORE_SCHEMAS = {
     "score_line_classes": pa.schema(
         [("line_id", pa.string()), ("attempts", pa.int64()), ("connected", pa.int64()), ("line_class", pa.string())]
     ),
-    "score_observations": pa.schema([("line_id", pa.string()), ("unit_id", pa.string()), ("na_code", pa.string())]),
+    "score_scenarios": pa.schema([("line_id", pa.string()), ("n_observations", pa.int64()), ("n_missing", pa.int64())]),
 }
 
 
@@ -69,7 +69,7 @@ def good_world() -> World:
             world["score_total"].append({"line_id": line, "channel": channel, "score_nano": 87 * 10**9})
         world["score_nodes"].append({"line_id": line, "node_code": "T"})
         world["score_line_classes"].append({"line_id": line, "attempts": 4, "connected": 4, "line_class": "hot"})
-        world["score_observations"].append({"line_id": line, "unit_id": f"{line}-1", "na_code": None})
+        world["score_scenarios"].append({"line_id": line, "n_observations": 1, "n_missing": 0})
     return world
 
 
@@ -207,8 +207,8 @@ SPOILERS: dict[str, Spoil] = {
     "lines_classified": _drop_first("score_line_classes"),
     "line_jumps_within_bound": _first("baseline_line_scores", published_centi=5100),
     "wave_summary_is_one_row": _twice("baseline_figures"),
-    "observations_exist": _empty("score_observations"),
-    "no_observation_is_missing": _first("score_observations", na_code="missing"),
+    "observations_exist": _empty("score_scenarios"),
+    "no_observation_is_missing": _first("score_scenarios", n_missing=1),
     "national_mean_exists": _empty("score_total"),
     "national_mean_within_bound": _each("score_total", score_nano=74_999_999_999),
     "national_jump_within_bound": _first("baseline_figures", value_centi=8099),

@@ -23,11 +23,11 @@ from dagster_project.transform.dbt_step import SCORES as SCORES_STEP
 from dagster_project.transform.dbt_step import SELECTION, ensure_parsed
 from tests.small_wave import WAVE, SmallWave
 
-BRONZE = {"dial_attempts", "phone_probes", "quarantine", "reference", "web_probes"}
+BRONZE = {"dial_attempts", "open_probes", "phone_probes", "quarantine", "reference", "web_probes"}
 STAGING = {"stg_answers", "stg_attempts", "stg_phone_probes", "stg_web_probes"}
 SCORES = {
-    "score_l1", "score_l2", "score_l3", "score_line_classes", "score_line_inputs", "score_nodes", "score_observations",
-    "score_scenarios", "score_total", "score_tree",
+    "score_answer_counts", "score_answers", "score_l1", "score_l2", "score_l3", "score_line_classes",
+    "score_line_inputs", "score_nodes", "score_observations", "score_scenarios", "score_total", "score_tree",
 }  # fmt: skip
 PUBLISHED = {
     "pub_aggregates", "pub_class_outcomes", "pub_comparable_scores", "pub_figures", "pub_line_classes",

@@ -78,7 +78,7 @@ def test_at_most_twenty_rows_are_shown() -> None:
 
 def test_a_wave_may_set_a_bound_with_its_reason(tmp_path: Path) -> None:
     world = good_world()
-    world["score_observations"][0]["na_code"] = "missing"
+    world["score_scenarios"][0]["n_missing"] = 1
     paths = on_disk(world, tmp_path)
     with pytest.raises(GateFailed, match="no_observation_is_missing"):
         require(paths, WAVE, (PUBLISHABLE,))

@@ -70,9 +70,9 @@ scenario_scores as (
 
 ),
 
-observations as (
+answer_counts as (
 
-    select * from {{ ref('score_observations') }}
+    select * from {{ ref('score_answer_counts') }}
     where {{ wave_in_scope() }} and partition_code is not null
 
 ),
@@ -251,8 +251,8 @@ rule_counts as (
         wave,
         rule_code,
         channel,
-        count(*) as k
-    from observations
+        sum(n_units) as k
+    from answer_counts
     group by wave, rule_code, channel
 
 ),
@@ -263,8 +263,8 @@ partition_counts as (
         wave,
         partition_code,
         channel,
-        count(*) as n
-    from observations
+        sum(n_units) as n
+    from answer_counts
     group by wave, partition_code, channel
 
 ),

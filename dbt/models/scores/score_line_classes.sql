@@ -1,8 +1,9 @@
 with
 
-attempts as (
+answers as (
 
-    select * from {{ ref('stg_attempts') }}
+    select * from {{ ref('score_answers') }}
+    where rule_source = 'dial_attempt'
 
 ),
 
@@ -17,10 +18,14 @@ counts as (
     select
         scope.wave,
         scope.line_id,
-        cast(count(attempts.unit_id) as bigint) as attempts,
-        cast(sum(case when attempts.connected = 'yes' then 1 else 0 end) as bigint) as connected
+        cast(coalesce(sum(case when answers.field is null then answers.n_units end), 0) as bigint) as attempts,
+        cast(
+            coalesce(
+                sum(case when answers.field = 'connected' and answers.answer = 'yes' then answers.n_units end), 0
+            ) as bigint
+        ) as connected
     from scope
-    left join attempts on scope.wave = attempts.wave and scope.line_id = attempts.line_id
+    left join answers on scope.wave = answers.wave and scope.line_id = answers.line_id
     group by scope.wave, scope.line_id
 
 ),

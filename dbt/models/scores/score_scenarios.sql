@@ -1,8 +1,8 @@
 with
 
-observations as (
+counts as (
 
-    select * from {{ ref('score_observations') }}
+    select * from {{ ref('score_answer_counts') }}
 
 ),
 
@@ -12,36 +12,22 @@ scope as (
 
 ),
 
-in_scope as (
-
-    select
-        observations.wave,
-        observations.line_id,
-        observations.channel,
-        observations.indicator_code,
-        -- an attempt belongs to no scenario: its indicators are plain means
-        case when observations.unit = 'attempt' then 'none' else observations.scenario_code end as scenario_code,
-        observations.score_nano,
-        observations.na_code
-    from observations
-    inner join scope on observations.wave = scope.wave and observations.line_id = scope.line_id
-
-),
-
 summed as (
 
     select
-        wave,
-        line_id,
-        channel,
-        indicator_code,
-        scenario_code,
-        cast(count(*) as bigint) as n_observations,
-        cast(sum(case when na_code is null then 1 else 0 end) as bigint) as n_observed,
-        cast(count(score_nano) as bigint) as n_valid,
-        cast(sum(score_nano) as bigint) as sum_nano
-    from in_scope
-    group by wave, line_id, channel, indicator_code, scenario_code
+        counts.wave,
+        counts.line_id,
+        counts.channel,
+        counts.indicator_code,
+        counts.scenario_code,
+        cast(sum(counts.n_units) as bigint) as n_observations,
+        cast(sum(case when counts.na_code is null then counts.n_units else 0 end) as bigint) as n_observed,
+        cast(sum(case when counts.score_nano is not null then counts.n_units else 0 end) as bigint) as n_valid,
+        cast(sum(case when counts.na_code = 'missing' then counts.n_units else 0 end) as bigint) as n_missing,
+        cast(sum(counts.n_units * counts.score_nano) as bigint) as sum_nano
+    from counts
+    inner join scope on counts.wave = scope.wave and counts.line_id = scope.line_id
+    group by counts.wave, counts.line_id, counts.channel, counts.indicator_code, counts.scenario_code
 
 )
 
@@ -54,6 +40,7 @@ select
     n_observations,
     n_observed,
     n_valid,
+    n_missing,
     sum_nano,
     {{ half_up('sum_nano', 'n_valid') }} as score_nano
 from summed
