@@ -108,7 +108,7 @@ def test_a_line_that_left_the_frame_leaves_the_tables(tmp_path: Path) -> None:
     write_scope(paths, scope)
     for step in (SCORES, PUBLISHED):
         raise_for_failures(run_step(paths, step))
-    for table in ("score_observations", "score_nodes", "pub_line_scores", "pub_rankings"):
+    for table in ("score_answers", "score_nodes", "pub_line_scores", "pub_rankings"):
         column = "unit_code" if table == "pub_rankings" else "line_id"
         assert rows(paths, f"select count(*) from {table} where {column} = 'D'") == [(0,)], table
 
