@@ -19,6 +19,8 @@ import pyarrow.parquet as pq
 
 ROOT = "T"
 CHANNELS = ("all", "phone", "web")
+# (line, channel, indicator, scenario or "") -> sum of valid observations in nanopoints, and their number
+Sums = dict[tuple[str, str, str, str], list[int]]
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,14 @@ def score_nodes(
 ) -> dict[str, dict[str, int | None]]:
     """Score of every node per line in nanopoints: pooled (`all`), or on the sub-tree that a channel defines."""
     method = read_method(method_dir)
-    by_channel = indicator_means(observations, method)
+    return nodes_of(scenario_sums(observations, method), method, line_ids, channel)
+
+
+def nodes_of(
+    sums: Sums, method: Method, line_ids: Iterable[str], channel: str = "all"
+) -> dict[str, dict[str, int | None]]:
+    """The same from sums, however they were made (the benchmarks' scripts make them from bronze)."""
+    by_channel = indicator_means(sums, method)
     scores = {}
     for line in line_ids:
         leaves: dict[str, int | None] = {}
@@ -96,9 +105,9 @@ def score_nodes(
     return scores
 
 
-def indicator_means(observations: pa.Table, method: Method) -> dict[tuple[str, str, str], int]:
-    """(line, channel, indicator) -> mean of its valid observations, over scenarios unless the unit is the attempt."""
-    sums: dict[tuple[str, str, str, str], list[int]] = defaultdict(lambda: [0, 0])
+def scenario_sums(observations: pa.Table, method: Method) -> Sums:
+    """Valid observations by scenario; those of an attempt belong to none."""
+    sums: Sums = defaultdict(lambda: [0, 0])
     columns = (
         observations[name].to_pylist()
         for name in ("line_id", "channel", "indicator_code", "scenario_code", "score_nano")
@@ -108,6 +117,11 @@ def indicator_means(observations: pa.Table, method: Method) -> dict[tuple[str, s
             cell = sums[line, channel, indicator, "" if method.unit[indicator] == "attempt" else scenario]
             cell[0] += points
             cell[1] += 1
+    return sums
+
+
+def indicator_means(sums: Sums, method: Method) -> dict[tuple[str, str, str], int]:
+    """(line, channel, indicator) -> mean of its valid observations, over scenarios unless the unit is the attempt."""
     weighted: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0])
     for (line, channel, indicator, scenario), (total, count) in sums.items():
         weight = method.scenario_weights[scenario] if scenario else 1
