@@ -3,13 +3,18 @@
 Belongs here: what the floor and both scripts share. Does not belong here: how each of them reads
 (`bronze_floor.py`, `bronze_polars.py`, `bronze_pandas.py`), scoring above the sums (the tests'
 independent scorer, which is not the models').
+
+`python -m benchmarks.bronze_columns RELEASE scores.json` ends with 6 where they differ by a nanopoint
 """
 
 import csv
 import json
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import pyarrow.parquet as pq
 
 from dagster_project.paths import Paths, paths
 from tests.independent_scorer import CHANNELS, Sums, nodes_of, read_method
@@ -77,3 +82,27 @@ def run_script(make_sums: Callable[[dict[str, Path], Path], Sums], wave: str, me
     seconds = time.perf_counter() - started
     out.write_text(json.dumps(nodes), encoding="utf-8")
     print(json.dumps({"seconds": seconds}))
+
+
+def differences(release: Path, scores: Path) -> list[str]:
+    """Nodes of a release that a script's scores say otherwise."""
+    ours = json.loads(scores.read_text(encoding="utf-8"))
+    columns = ["line_id", "channel", "node_code", "score_nano"]
+    return [
+        f"{line} {channel} {node}: {nano}, script: {said}"
+        for line, channel, node, nano in zip(
+            *pq.ParquetFile(release / "line_scores.parquet").read(columns).to_pydict().values(), strict=True
+        )
+        # a line without any unit stands in no sum
+        if (said := ours[channel].get(line, {}).get(node)) != nano
+    ]
+
+
+def main(release: str, scores: str) -> int:
+    different = differences(Path(release), Path(scores))
+    print(*different[:20], sep="\n", file=sys.stderr)
+    return 6 if different else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -10,7 +10,7 @@ would pack into nothing and be read in no time: the number stands before the las
 copies of a line follow one another in the order of ids, and the times of a row move by some seconds
 together, which changes no difference between them.
 
-`python -m benchmarks.scale_data FOLDER --observations 1000000 [--waves 5]`
+`python -m benchmarks.scale_data RAW --observations 1000000 [--waves 5] [--source RAW]`
 """
 
 import argparse
@@ -214,8 +214,10 @@ def main() -> None:
     parser.add_argument("raw", type=Path, help="raw folder to make")
     parser.add_argument("--observations", type=int, required=True)
     parser.add_argument("--waves", type=int, default=1)
+    parser.add_argument("--source", type=Path, default=paths().raw, help="raw folder with the demonstration's exports")
     options = parser.parse_args()
-    print(*write_waves(paths(), options.raw, Size.of(options.observations), options.waves), sep="\n")
+    source = Paths(raw=options.source, home=paths().home)
+    print(*write_waves(source, options.raw, Size.of(options.observations), options.waves), sep="\n")
 
 
 if __name__ == "__main__":
