@@ -8,10 +8,10 @@ export DO_NOT_TRACK := 1
 # The environment's bytecode is written once, at installation; without it every start costs seconds more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run test soak lint ui bench clean
+.PHONY: help setup run test soak lint ui bench bench-scale clean
 
 help: ## 列出命令 / list the commands
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 setup: $(READY) ## 建立虚拟环境 / create the environment
 
@@ -43,6 +43,9 @@ ui: $(READY) ## Dagster 界面,仅本机 / the Dagster UI, on loopback
 
 bench: $(READY) ## 计时并与两份脚本比较 / time it against two scripts of the same scoring
 	$(BIN)/python -m benchmarks.bench
+
+bench-scale: $(READY) ## 二万至一亿条观测的各步骤,数小时;SIZES=20000,1000000 可选 / every stage at 20 thousand to 100 million observations: hours
+	$(BIN)/python -m benchmarks.bench_scale $(if $(SIZES),--sizes $(SIZES)) $(if $(REPEAT),--repeat $(REPEAT)) $(if $(SCRATCH),--scratch $(SCRATCH))
 
 clean: ## 删除计算结果,保留原始数据、发布、日志与环境 / remove what is derived; raw data, releases, log, environment stay
 	[ ! -d data ] || find data -mindepth 1 -maxdepth 1 ! -name releases ! -name log.jsonl -exec rm -rf {} +

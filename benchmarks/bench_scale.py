@@ -25,6 +25,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
@@ -47,7 +48,7 @@ WAVE, METHOD, LINE = "2101", "v2023", "110000"
 # the stages of a run, in their order; what is measured beside them is no part of its sum
 STAGES = ("ingest", "fieldwork", "gate_1", "scores", "gate_2", "published", "release", "report")
 BESIDE = ("statistics", "one_line_scores")
-SCRIPTS = ("bronze_polars", "bronze_pandas")
+SCRIPTS = {"bronze_polars": "polars", "bronze_pandas": "pandas"}  # and the library of each
 WAVES_AT, N_WAVES = 1_000_000, 5
 POLL_S = 0.02
 THREADS = "2"
@@ -203,7 +204,7 @@ def measure_size(observations: int, repeat: int, scratch: Scratch, source: Paths
     say(f"{observations:,} observations: making the exports")
     made = make_data(observations, 1, scratch, source)
     rounds: dict[str, list[Row]] = {}
-    left_out: dict[str, str] = {}
+    left_out = {name: f"{library} is not installed" for name, library in SCRIPTS.items() if not find_spec(library)}
 
     def once(name: str, command: list[str], **limits: Any) -> Row:
         measured = measure(command, scratch, **limits)

@@ -103,25 +103,24 @@ def _holed(cell: str) -> str:
     return f"{head}{HOLE}-{last}" if dash else f"{cell}{HOLE}"
 
 
-def write_waves(source: Paths, raw: Path, size: Size, n_waves: int = 1) -> list[str]:
-    """Make `raw` a raw folder with so many large waves that hold the same rows; returns their ids.
+def write_waves(source: Paths, raw: Path, size: Size, waves: Sequence[str]) -> None:
+    """Make `raw` a raw folder with these large waves, which hold the same rows; others in it stay.
 
-    `source`: an installation whose BASE wave has its exports. What stood in the waves' folders goes.
+    `source`: an installation whose BASE wave has its exports.
     """
     there = Paths(raw=raw, home=raw)
     for folder in (source.profile("any").parent, source.method("any").parent, source.raw / "narratives"):
-        shutil.copytree(folder, raw / folder.name, dirs_exist_ok=True)
+        if folder.exists():
+            shutil.copytree(folder, raw / folder.name, dirs_exist_ok=True)
     lines = _write_frame(source, there, size.lines)
     declared = yaml.safe_load(source.wave_yml(BASE).read_text(encoding="utf-8"))
     exports = [_read(source, there, export, lines) for export in declared["exports"]]
-    waves = [str(FIRST_WAVE + number) for number in range(n_waves)]
     for wave in waves:
         shutil.rmtree(there.wave_raw(wave), ignore_errors=True)
         there.wave_raw(wave).mkdir(parents=True)
         _write_declaration(there, wave, declared, exports, size)
     for export in exports:
         _write_files([there.wave_raw(wave) for wave in waves], export, size.copies)
-    return waves
 
 
 def _write_frame(source: Paths, there: Paths, n_lines: int) -> set[str]:
@@ -217,7 +216,8 @@ def main() -> None:
     parser.add_argument("--source", type=Path, default=paths().raw, help="raw folder with the demonstration's exports")
     options = parser.parse_args()
     source = Paths(raw=options.source, home=paths().home)
-    print(*write_waves(source, options.raw, Size.of(options.observations), options.waves), sep="\n")
+    waves = [str(FIRST_WAVE + number) for number in range(options.waves)]
+    write_waves(source, options.raw, Size.of(options.observations), waves)
 
 
 if __name__ == "__main__":
