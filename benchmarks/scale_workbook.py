@@ -9,13 +9,14 @@ import json
 import sys
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import xlsxwriter
 
 from benchmarks.scale_data import BASE
 from benchmarks.vectorised_script import read_cells
-from dagster_project.ingest.workbook import read_workbook
+from dagster_project.ingest.workbook import LIMITS, read_workbook
 
 CHUNK = 1 << 20
 
@@ -24,7 +25,7 @@ def write(file: Path, n_rows: int, raw: Path) -> None:
     """The demonstration's questionnaires (below `raw`) one after the other, until there are so many rows."""
     (export,) = (raw / BASE).glob("phone_*.xlsx")
     header, *rows = read_cells(export, {"type": "xlsx"})
-    with xlsxwriter.Workbook(file, {"constant_memory": True}) as workbook:
+    with xlsxwriter.Workbook(file) as workbook:
         sheet = workbook.add_worksheet()
         sheet.write_row(0, 0, header)
         for number in range(n_rows):
@@ -32,7 +33,10 @@ def write(file: Path, n_rows: int, raw: Path) -> None:
 
 
 def read(file: Path) -> dict[str, float]:
-    """Seconds to unpack every part of the file, and to read its cells through the guard."""
+    """Seconds to unpack every part of the file, and to read its cells through the guard.
+
+    Memory is bounded as always; time is what is measured, and a busy machine must not end it.
+    """
     started = time.perf_counter()
     with zipfile.ZipFile(file) as package:
         for part in package.infolist():
@@ -40,7 +44,7 @@ def read(file: Path) -> dict[str, float]:
                 while stream.read(CHUNK):
                     pass
     unzipped = time.perf_counter()
-    read_workbook(file.read_bytes(), file.name, None, 1)
+    read_workbook(file.read_bytes(), file.name, None, 1, replace(LIMITS, cpu_seconds=600, wall_seconds=600))
     return {"unzip_s": unzipped - started, "read_s": time.perf_counter() - unzipped}
 
 
