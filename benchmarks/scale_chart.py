@@ -19,12 +19,10 @@ CHART = PROJECT / "docs" / "performance-scale.svg"
 PAGE = PROJECT / "docs" / "performance.md"
 BEGIN, END = "<!-- scale: written by `python -m benchmarks.bench_scale --chart` -->", "<!-- end of scale -->"
 # what is drawn, and its name: the other stages stand in the table
-SECONDS = {
+DRAWN = {
     "scores": "scoring", "floor": "bare scan", "bronze_polars": "polars script", "bronze_pandas": "pandas script",
     "ingest": "ingest", "one_line_scores": "scoring of one line", "full_run": "whole run", "release": "release",
 }  # fmt: skip
-MEMORY = {name: SECONDS[name] for name in ("scores", "floor", "bronze_polars", "bronze_pandas", "ingest")}
-MEMORY |= {"full_run": "whole run", "release": "release"}
 ROWS = (*STAGES, *BESIDE, "full_run", "one_line_run", "floor", *SCRIPTS)
 Results = dict[str, Any]
 
@@ -35,8 +33,8 @@ def write_chart(results: Results, path: Path = CHART) -> None:
         lstrip_blocks=True,
     )  # fmt: skip
     panels = [
-        _panel(results, "Seconds of its own", SECONDS, seconds_of, None),
-        _panel(results, "Memory of all processes at once, MiB", MEMORY, memory_of, 2048),
+        _panel(results, "Seconds of its own", seconds_of, None),
+        _panel(results, "Memory of all processes at once, MiB", memory_of, 2048),
     ]
     text = environment.get_template("scale_chart.svg").render(panels=panels, width=WIDTH, height=HEIGHT)
     path.write_text(text, encoding="utf-8")
@@ -125,13 +123,11 @@ def _digits(seconds: float) -> str:
 # The chart --------------------------------------------------------------------------------------------
 
 
-def _panel(
-    results: Results, title: str, drawn: dict[str, str], value: Callable[[Results], float], bound: float | None
-) -> Panel:
+def _panel(results: Results, title: str, value: Callable[[Results], float], bound: float | None) -> Panel:
     sizes = _sizes(results)
     points = {
         name: [(each["observations"], value(each["cases"][name])) for each in sizes.values() if name in each["cases"]]
-        for name in drawn
+        for name in DRAWN
     }
     values = [value for of_case in points.values() for _, value in of_case] + ([bound] if bound else [])
     x_powers, y_powers = _powers([each["observations"] for each in sizes.values()]), _powers(values)
@@ -142,7 +138,7 @@ def _panel(
         x_ticks=tuple(Tick(x(10**power), f"{10**power:,}") for power in x_powers),
         y_ticks=tuple(Tick(y(10.0**power), f"{10.0**power:,g}") for power in y_powers),
         curves=tuple(
-            Curve(label, tuple((x(size), y(value)) for size, value in points[name])) for name, label in drawn.items()
+            Curve(label, tuple((x(size), y(value)) for size, value in points[name])) for name, label in DRAWN.items()
         ),
         across=Tick(y(bound), f"target {bound:,g}") if bound else None,
         down=None,

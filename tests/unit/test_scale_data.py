@@ -1,15 +1,19 @@
 """The benchmark's large wave scores what the small one does; its results become the same chart and tables each time."""
 
 import re
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
-from benchmarks.bench_scale import STAGES, overhead, spread, verdicts
+from benchmarks import bench_scale, scale_data
+from benchmarks.bench_scale import STAGES, OutOfBounds, Scratch, measure, overhead, spread, verdicts
 from benchmarks.scale_chart import BEGIN, END, tables, write_chart, write_table
 from benchmarks.scale_data import BASE, BASE_LINES, BASE_OBSERVATIONS, MAX_FILE_BYTES, Size, write_waves
+from benchmarks.scale_stages import STAGES as STAGES_OF_CHILD
 from dagster_project.files import files_digest
 from dagster_project.ingest.bronze import ingest_wave, write_tables
 from dagster_project.ingest.wave import load_wave
@@ -93,6 +97,45 @@ def test_no_file_is_larger_than_the_reader_takes(
 )
 def test_sizes(observations: int, size: Size) -> None:
     assert Size.of(observations) == size
+
+
+# --- processes ---------------------------------------------------------------------------------
+
+
+def test_memory_is_that_of_all_processes_together(tmp_path: Path) -> None:
+    """A parent that holds 80 MiB while its child does."""
+    child = "import sys; held = bytearray(80 << 20); print(flush=True); sys.stdin.read()"
+    code = f"""
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", {child!r}], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+child.stdout.readline()
+held = bytearray(80 << 20)
+time.sleep(0.5)
+child.communicate()
+print('{{"held": 2}}')
+"""
+    found = measure([sys.executable, "-c", code], Scratch(tmp_path))
+    assert found["held"] == 2
+    assert 160 < found["tree_mib"] < 320
+
+
+def test_what_breaks_a_bound_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    child = f"import time, pathlib; time.sleep(2); pathlib.Path({str(mark)!r}).touch()"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    with pytest.raises(OutOfBounds, match=r"more than 0\.5 s"):
+        measure([sys.executable, "-c", code], Scratch(tmp_path), timeout_s=0.5)
+    with pytest.raises(OutOfBounds, match=r"more than 0\.1 GiB"):
+        measure([sys.executable, "-c", "import time; a = bytearray(b'1' * (200 << 20)); time.sleep(60)"],
+                Scratch(tmp_path), limit_gib=0.1)  # fmt: skip
+    time.sleep(2)
+    assert not mark.exists()
+
+
+def test_names_that_stand_twice_are_the_same() -> None:
+    """The parent imports nothing but the standard library, so it can not ask."""
+    assert {*STAGES, *bench_scale.BESIDE} <= set(STAGES_OF_CHILD)
+    assert (int(bench_scale.WAVE), bench_scale.BASE) == (scale_data.FIRST_WAVE, scale_data.BASE)
 
 
 # --- results -----------------------------------------------------------------------------------
