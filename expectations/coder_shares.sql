@@ -34,4 +34,3 @@ select
     n_records,
     100.0 * n_records / sum(n_records) over (partition by table_name) as share_pct
 from counted
-order by table_name, coder_id

@@ -51,4 +51,3 @@ select
     ) as days_outside_period
 from dated
 cross join period
-order by dated.table_name, dated.unit_id

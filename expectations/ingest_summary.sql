@@ -54,4 +54,3 @@ select
         else 100.0 * n_quarantined / (n_bronze + n_quarantined)
     end as quarantined_share_pct
 from tables
-order by table_name

@@ -45,4 +45,3 @@ select
 from frame
 left join attempts on frame.line_id = attempts.line_id
 left join visits on frame.line_id = visits.line_id
-order by frame.line_id

@@ -7,9 +7,8 @@ planned as (
         probe_id,
         min(line_id) as line_id,
         min(scenario_code) as scenario_code,
-        count(distinct line_id) as n_lines,
-        count(distinct scenario_code) as n_scenarios,
-        count(*) as n_attempts,
+        -- as a count of distinct targets would say, in a third of its time
+        min(line_id) = max(line_id) and min(scenario_code) = max(scenario_code) as is_one_target,
         count(*) filter (where connected = 'yes') as n_connected
     from dial_attempts
     where wave = $wave and probe_id is not null
@@ -35,7 +34,7 @@ paired as (
         coalesce(completed.line_id, planned.line_id) as line_id,
         coalesce(planned.n_connected, 0) as n_connected,
         completed.probe_id is not null as is_completed,
-        coalesce(planned.n_lines = 1 and planned.n_scenarios = 1, false)
+        coalesce(planned.is_one_target, false)
         and (
             completed.probe_id is null
             or (completed.line_id = planned.line_id and completed.scenario_code = planned.scenario_code)
@@ -54,4 +53,3 @@ select
     cast(not is_completed and n_connected > 0 as integer) as is_call_without_questionnaire,
     cast(not is_same_target as integer) as is_other_target
 from paired
-order by probe_id

@@ -44,4 +44,3 @@ select
 from frame
 left join planned on frame.line_id = planned.line_id and frame.scenario_code = planned.scenario_code
 left join inspected on frame.line_id = inspected.line_id and frame.scenario_code = inspected.scenario_code
-order by frame.line_id, frame.scenario_code

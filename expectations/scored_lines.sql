@@ -53,4 +53,3 @@ from frame
 left join totals on frame.line_id = totals.line_id
 left join classes on frame.line_id = classes.line_id
 left join baseline on frame.line_id = baseline.line_id
-order by frame.line_id

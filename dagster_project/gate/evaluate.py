@@ -3,12 +3,16 @@
 Belongs here: everything that knows Great Expectations; no other module imports it, and this one is
 imported by the gate's worker only. Does not belong here: where tables and bounds come from.
 
+Great Expectations measures a table and then judges its measures. Where SQL has measured it already
+(`measures.py`), only the judging is left to do.
+
 Great Expectations drops what it can not read and passes what it does not find: an expectation of
 an unknown type or severity disappears, an exception is only noted. Each is refused here.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from functools import cache
@@ -26,6 +30,7 @@ from great_expectations.exceptions import ExpectationNotFoundError
 from great_expectations.expectations.expectation import Expectation
 from great_expectations.expectations.registry import get_expectation_impl
 
+from dagster_project.gate.measures import Measured, Measures
 from dagster_project.ingest.faults import reject, shown
 
 COLUMN_KWARGS = ("column", "column_A", "column_B")
@@ -36,12 +41,24 @@ REFUSED_KWARGS = {"batch_id", "row_condition", "condition_parser"}
 RESULT_FORMAT = "SUMMARY"
 
 
+@dataclass(frozen=True)
+class _Outcome:
+    """What Great Expectations says of one expectation, and what of the rows is told with it."""
+
+    success: bool
+    result: dict[str, Any]
+    n_rows: int
+    extremes: tuple[Any, Any] | None
+    failing_rows: list[dict[str, Any]]
+
+
 def evaluate(
-    suite_name: str, expectations: Sequence[dict[str, Any]], index_columns: Sequence[str], table: pa.Table
+    suite_name: str, expectations: Sequence[dict[str, Any]], index_columns: Sequence[str], table: pa.Table | Measures
 ) -> list[dict[str, Any]]:
     """One verdict per expectation, in the order declared, of plain JSON types.
 
     `expectations`: {type, kwargs with numbers in place of parameters, severity, meta.check, notes}.
+    `table`: the rows, or what was measured of them for these expectations.
     `observed`: what the expectation measured; of an expectation on each value of a column, the
     column's values as one number or {min, max}, of one on nulls the share of rows that hold.
     `n_failing` counts rows and is 0 where the expectation is on the table as a whole.
@@ -50,24 +67,19 @@ def evaluate(
     expectation raises.
     """
     suite = _load(suite_name, expectations, index_columns, table)
-    results = _batch(table).validate(suite, result_format=RESULT_FORMAT).results
-    by_check = {(result.expectation_config.meta or {})["check"]: result for result in results}
-    declared = [each["meta"]["check"] for each in expectations]
-    if not len(results) == len(by_check) == len(declared):
-        _refuse(suite_name, "未逐一评估全部期望", "not every expectation was evaluated once", declared)
-    raised = [f"{check}: {text}" for check in declared for text in _exceptions(by_check[check].exception_info)]
-    if raised:
-        reject(
-            suite_name, [f"{suite_name}.json: {shown(text)} 期望无法评估 / could not be evaluated" for text in raised]
-        )
-    return [_verdict(suite_name, each, by_check[each["meta"]["check"]], index_columns, table) for each in expectations]
+    outcomes = (
+        _judged(suite, table)
+        if isinstance(table, Measures)
+        else _measured_and_judged(suite, expectations, index_columns, table)
+    )
+    return [_verdict(suite_name, each, outcome) for each, outcome in zip(expectations, outcomes, strict=True)]
 
 
 # --- loading -----------------------------------------------------------------------------------
 
 
 def _load(
-    suite_name: str, expectations: Sequence[dict[str, Any]], index_columns: Sequence[str], table: pa.Table
+    suite_name: str, expectations: Sequence[dict[str, Any]], index_columns: Sequence[str], table: pa.Table | Measures
 ) -> gx.ExpectationSuite:
     faults = [
         f"meta.index_columns: 查询结果没有列「{shown(name)}」 / the query has no such column"
@@ -89,7 +101,7 @@ def _load(
     return suite
 
 
-def _faults(declared: dict[str, Any], table: pa.Table) -> list[str]:
+def _faults(declared: dict[str, Any], table: pa.Table | Measures) -> list[str]:
     check = (declared.get("meta") or {}).get("check")
     if not check:
         return ["meta.check: 缺少检查名 / the check has no name"]
@@ -130,7 +142,60 @@ def _refuse(suite_name: str, zh: str, en: str, checks: list[str]) -> None:
     reject(suite_name, [f"{suite_name}.json: {zh} / {en}: {', '.join(checks)}"])
 
 
-# --- evaluating --------------------------------------------------------------------------------
+# --- judging what was measured -----------------------------------------------------------------
+
+
+def _judged(suite: gx.ExpectationSuite, measures: Measures) -> Iterator[_Outcome]:
+    for expectation, measured in zip(suite.expectations, measures.of_expectations, strict=True):
+        # no engine: nothing is left to compute
+        needed = expectation.get_validation_dependencies(runtime_configuration={"result_format": RESULT_FORMAT})
+        metrics = {
+            metric.id: _metric(metric.metric_name, measures.n_rows, measured)
+            for metric in needed.get_metric_configurations()
+        }
+        said = expectation.metrics_validate(metrics, runtime_configuration={"result_format": RESULT_FORMAT})
+        yield _Outcome(bool(said.success), said.result, measures.n_rows, measured.extremes, measured.failing_rows)
+
+
+def _metric(name: str, n_rows: int, measured: Measured) -> Any:
+    """The measure that Great Expectations calls `name`."""
+    known = {
+        "table.row_count": n_rows,
+        "column.distinct_values.count": measured.n_distinct,
+        "column_values.nonnull.unexpected_count": measured.n_missing,
+    }
+    if name in known:
+        return known[name]
+    _, kind = name.rsplit(".", 1)
+    # of the rows that fail only the number counts in the judgement; they are told beside it
+    return {"unexpected_count": measured.n_failing, "unexpected_values": [], "unexpected_index_list": None,
+            "unexpected_index_query": None}[kind]  # fmt: skip
+
+
+# --- measuring and judging ---------------------------------------------------------------------
+
+
+def _measured_and_judged(
+    suite: gx.ExpectationSuite,
+    expectations: Sequence[dict[str, Any]],
+    index_columns: Sequence[str],
+    table: pa.Table,
+) -> Iterator[_Outcome]:
+    results = _batch(table).validate(suite, result_format=RESULT_FORMAT).results
+    by_check = {(result.expectation_config.meta or {})["check"]: result for result in results}
+    declared = [each["meta"]["check"] for each in expectations]
+    if not len(results) == len(by_check) == len(declared):
+        _refuse(suite.name, "未逐一评估全部期望", "not every expectation was evaluated once", declared)
+    raised = [f"{check}: {text}" for check in declared for text in _exceptions(by_check[check].exception_info)]
+    if raised:
+        reject(
+            suite.name, [f"{suite.name}.json: {shown(text)} 期望无法评估 / could not be evaluated" for text in raised]
+        )
+    for each, check in zip(expectations, declared, strict=True):
+        said = by_check[check]
+        shown_columns = [*index_columns, *_columns(each["kwargs"])]
+        rows = _rows(table, shown_columns, said.result.get("partial_unexpected_index_list"))
+        yield _Outcome(bool(said.success), said.result, table.num_rows, _extremes(each, table), rows)
 
 
 def _batch(table: pa.Table) -> Any:
@@ -156,11 +221,33 @@ def _exceptions(info: dict[str, Any]) -> list[str]:
     return [str(record["exception_message"]) for record in records if record["raised_exception"]]
 
 
-def _verdict(
-    suite_name: str, declared: dict[str, Any], outcome: Any, index_columns: Sequence[str], table: pa.Table
-) -> dict[str, Any]:
+def _extremes(declared: dict[str, Any], table: pa.Table) -> tuple[Any, Any] | None:
+    column = declared["kwargs"].get("column")
+    if column is None or not _is_number(table.schema.field(column).type):
+        return None
+    values = table[column]
+    if pa.types.is_floating(values.type):
+        values = values.filter(pc.invert(pc.is_nan(values)))
+    extremes = pc.min_max(values).as_py()
+    return extremes["min"], extremes["max"]
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def _rows(table: pa.Table, columns: list[str], places: list[int] | None) -> list[dict[str, Any]]:
+    names = list(dict.fromkeys(columns))
+    rows: list[dict[str, Any]] = table.select(names).take(pa.array(places or [], pa.int64())).to_pylist()
+    return rows
+
+
+# --- telling -----------------------------------------------------------------------------------
+
+
+def _verdict(suite_name: str, declared: dict[str, Any], outcome: _Outcome) -> dict[str, Any]:
     kwargs, result = declared["kwargs"], outcome.result
-    n_evaluated, n_failing = table.num_rows, 0
+    n_evaluated, n_failing = outcome.n_rows, 0
     if "element_count" in result:  # each row is judged; others count values, groups or the table
         n_evaluated = result["element_count"] - result.get("missing_count", 0)
         n_failing = result["unexpected_count"]
@@ -170,37 +257,25 @@ def _verdict(
         "expectation": declared["type"],
         "column": kwargs.get("column"),
         "severity": declared["severity"],
-        "success": bool(outcome.success),
-        "observed": _plain(_observed(declared, result, table, n_evaluated, n_failing)),
+        "success": outcome.success,
+        "observed": _plain(_observed(declared, outcome, n_evaluated, n_failing)),
         "n_evaluated": int(n_evaluated),
         "n_failing": int(n_failing),
-        "failing_rows": _rows(table, [*index_columns, *_columns(kwargs)], result.get("partial_unexpected_index_list")),
+        "failing_rows": [_plain(row) for row in outcome.failing_rows],
         "bounds": {name: value for name, value in kwargs.items() if name != "column"},
         "notes": declared["notes"],
     }
 
 
-def _observed(
-    declared: dict[str, Any], result: dict[str, Any], table: pa.Table, n_evaluated: int, n_failing: int
-) -> Any:
-    if "observed_value" in result:
-        return result["observed_value"]
+def _observed(declared: dict[str, Any], outcome: _Outcome, n_evaluated: int, n_failing: int) -> Any:
+    if "observed_value" in outcome.result:
+        return outcome.result["observed_value"]
     if declared["type"] == "expect_column_values_to_not_be_null":
         return (n_evaluated - n_failing) / n_evaluated if n_evaluated else None
-    column = declared["kwargs"].get("column")
-    if column is None or not _is_number(table.schema.field(column).type):
+    if outcome.extremes is None:
         return None
-    extremes = pc.min_max(table[column]).as_py()
-    return extremes["min"] if extremes["min"] == extremes["max"] else extremes
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
-
-
-def _rows(table: pa.Table, columns: list[str], places: list[int] | None) -> list[dict[str, Any]]:
-    names = list(dict.fromkeys(columns))
-    return [_plain(row) for row in table.select(names).take(pa.array(places or [], pa.int64())).to_pylist()]
+    least, greatest = outcome.extremes
+    return least if least == greatest else {"min": least, "max": greatest}
 
 
 def _plain(value: Any) -> Any:

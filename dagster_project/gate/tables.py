@@ -14,6 +14,9 @@ from dagster_project.schema import EXPORT_TABLES, REFERENCE_TABLES
 if TYPE_CHECKING:
     import duckdb
 
+# What the queries hold of ten million probes is spilled beyond this, below the state folder.
+MEMORY_LIMIT = "512MB"
+
 BRONZE_TABLES = (*EXPORT_TABLES, "quarantine", *REFERENCE_TABLES)
 SCORE_TABLES = ("score_total", "score_nodes", "score_line_classes", "score_scenarios")
 
@@ -31,7 +34,9 @@ def connect_delivered(paths: Paths, wave_id: str) -> "duckdb.DuckDBPyConnection"
             f"bronze assets first. 缺少 / missing: {', '.join(missing)}"
         )
     # files are named relative to the installation, so that its path stands in no statement
-    connection = connect(paths.home, folders=[paths.bronze], files=attachable(paths.warehouse))
+    connection = connect(
+        paths.home, folders=[paths.bronze], files=attachable(paths.warehouse), memory_limit=MEMORY_LIMIT
+    )
     for name in BRONZE_TABLES:
         connection.execute(
             f"create view {name} as select * from read_parquet('bronze/{name}/*/*.parquet', "  # noqa: S608  # our names

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dagster_project.errors import GateFailed, InputRejected
 from dagster_project.files import replace_files
+from dagster_project.gate.measures import measure
 from dagster_project.gate.suites import (
     CRITICAL,
     DELIVERED,
@@ -192,7 +193,7 @@ def _counts(connection: "duckdb.DuckDBPyConnection", wave_id: str) -> tuple[int,
 def _request(
     connection: "duckdb.DuckDBPyConnection", suite: Suite, wave: "Wave", n_lines: int, n_scenarios: int
 ) -> tuple[Any, ...]:
-    """What `gate.evaluate.evaluate` is to judge, with the rows that the suite's query gives."""
+    """What `gate.evaluate.evaluate` is to judge, with what is measured of the rows that the suite's query gives."""
     values = resolve_parameters(suite, wave, n_lines, n_scenarios)
     expectations = [
         {
@@ -204,8 +205,8 @@ def _request(
         }
         for each in suite.expectations
     ]
-    table = connection.sql(suite.query, params={"wave": wave.id}).to_arrow_table()
-    return suite.name, expectations, suite.index_columns, table
+    measures = measure(connection, suite.query, wave.id, suite.name, expectations, suite.index_columns)
+    return suite.name, expectations, suite.index_columns, measures
 
 
 def _judged(suite: Suite, wave: "Wave", verdicts: list[dict[str, Any]]) -> list[dict[str, Any]]:

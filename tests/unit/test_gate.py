@@ -9,6 +9,7 @@ import pytest
 from dagster_project.errors import GateFailed, InputRejected
 from dagster_project.gate import verdicts
 from dagster_project.gate.suites import DELIVERED, PUBLISHABLE, Suite, load_suites
+from dagster_project.gate.tables import BRONZE_TABLES
 from dagster_project.gate.verdicts import evaluate_gate, read_quality, require, write_quality
 from dagster_project.ingest.wave import Threshold
 from dagster_project.paths import Paths
@@ -48,7 +49,7 @@ def test_other_waves_do_not_count() -> None:
         verdicts.judge(connection, [*SUITES.values()], WAVE)
 
 
-def test_failing_rows_stand_in_the_order_of_the_query_with_their_keys() -> None:
+def test_failing_rows_stand_in_the_order_of_their_keys() -> None:
     world = good_world()
     world["dial_attempts"].clear()
     verdict = judge(SUITES["line_coverage"], world)["attempts_per_line_as_planned"]
@@ -187,6 +188,14 @@ def test_verdicts_on_what_stood_before_go_when_an_earlier_stage_is_given_anew(go
     require(good, WAVE, (DELIVERED, PUBLISHABLE))
     write_quality(good, WAVE.id, [evaluate_gate(good, WAVE, DELIVERED)])
     assert list(read_quality(good, WAVE.id)["stages"]) == [DELIVERED]
+
+
+def test_files_of_other_waves_are_not_opened(good: Paths) -> None:
+    for name in BRONZE_TABLES:
+        other = good.bronze_part(name, "2024")
+        other.parent.mkdir()
+        other.write_bytes(b"no Parquet")
+    require(good, WAVE, (DELIVERED, PUBLISHABLE))
 
 
 def test_missing_tables_say_what_to_run_first(tmp_path: Path, good: Paths) -> None:
