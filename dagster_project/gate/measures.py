@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MAX_ROWS_TOLD = 20  # of those that fail: what Great Expectations tells by itself, and as much as anybody reads
 # What is not measured here goes to the worker as a frame. A million rows of a suite's few columns
-# take .2 GB in this process and .3 GB in that one; both together have 2 GB for everything.
+# take .4 GB in this process and .5 GB in that one, and both together have 2 GB for everything.
 MAX_ROWS_FETCHED = 1_000_000
 # Below it a frame, which has integers beside nulls as floating-point numbers, compares as SQL does.
 EXACT = 2**53

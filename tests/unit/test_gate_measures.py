@@ -16,6 +16,7 @@ from dagster_project.gate.measures import KINDS, MAX_ROWS_TOLD, Measures, measur
 from dagster_project.gate.suites import Suite, load_suites
 from dagster_project.worker import GATE
 from tests.unit.gate_world import SPOILERS, WAVE, good_world, in_memory
+from tests.unit.test_gate_suites import REFUSED
 
 SUITES = {suite.name: suite for suite in load_suites()}
 INDEX = ["line_id", "place"]
@@ -184,6 +185,16 @@ def test_what_sql_is_not_asked_goes_to_great_expectations_if_the_rows_are_few(
         measured(table, expectations)
     assert "s.json: c1: " in str(raised.value)
     assert "c0" not in str(raised.value)
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_great_expectations_refuses_of_rows_it_refuses_of_measures(case: str) -> None:
+    expectations, place = REFUSED[case]
+    table = pa.Table.from_pylist([{**dict.fromkeys(SCHEMA.names), "line_id": "a"}], SCHEMA)
+    table = table.rename_columns(["n_calls" if name == "whole" else name for name in SCHEMA.names])
+    with pytest.raises(InputRejected) as raised:
+        verdicts_on(measured(table, expectations), expectations)
+    assert place in str(raised.value)
 
 
 def test_values_no_frame_could_tell_apart_are_told_apart() -> None:
