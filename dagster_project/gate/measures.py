@@ -6,8 +6,8 @@ That Great Expectations says, of these measures as of a frame (`evaluate.py`).
 
 A wave of a hundred million observations gives ten million rows to some queries. They stay in
 DuckDB, which spills what its memory does not hold. Great Expectations' own SQL engine is not used:
-the one driver that DuckDB has for SQLAlchemy (duckdb-engine 0.17) executes on a connection and then
-reads the rows from that connection, where DuckDB 2.0 keeps none: every metric ends in an IndexError.
+it reads a result after its connection went back to the pool, where the one driver that SQLAlchemy has
+for DuckDB (duckdb-engine 0.17) has lost it, so that every metric ends in "list index out of range".
 """
 
 import math
