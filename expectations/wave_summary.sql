@@ -37,8 +37,8 @@ classes as (
 observations as (
 
     select
-        coalesce(sum(n_observations), 0) as n_observations,
-        coalesce(sum(n_missing), 0) as n_missing
+        coalesce(cast(sum(n_observations) as bigint), 0) as n_observations,
+        coalesce(cast(sum(n_missing) as bigint), 0) as n_missing
     from score_scenarios
     where wave = $wave
 

@@ -69,7 +69,7 @@ def good_world() -> World:
             world["score_total"].append({"line_id": line, "channel": channel, "score_nano": 87 * 10**9})
         world["score_nodes"].append({"line_id": line, "node_code": "T"})
         world["score_line_classes"].append({"line_id": line, "attempts": 4, "connected": 4, "line_class": "hot"})
-        world["score_scenarios"].append({"line_id": line, "n_observations": 1, "n_missing": 0})
+        world["score_scenarios"].append({"line_id": line, "n_observations": 7, "n_missing": 0})
     return world
 
 
