@@ -21,7 +21,8 @@ REFUSING_WORDS = (
 
 
 def sha256_of(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def files_digest(files: Iterable[Path], root: Path | None = None) -> str:
@@ -34,24 +35,31 @@ def files_digest(files: Iterable[Path], root: Path | None = None) -> str:
     return digest.hexdigest()
 
 
-def replace_files(contents: Mapping[Path, bytes]) -> None:
-    """Write all beside their targets, then rename all: a failure while writing changes nothing."""
-    staged = {}
+def replace_files(contents: Mapping[Path, bytes], staged: Iterable[Path] = ()) -> None:
+    """Write all beside their targets, then rename all: a failure while writing changes nothing.
+
+    `staged`: other targets, whose content somebody has written to their `staged_file` already.
+    """
+    targets = [*staged, *contents]
     try:
-        for target, content in contents.items():
+        for target in targets:
             target.parent.mkdir(parents=True, exist_ok=True)
-            staged[target] = target.with_name(f".{target.name}.new")
-            with staged[target].open("wb") as stream:
-                stream.write(content)
+            with staged_file(target).open("wb" if target in contents else "rb+") as stream:
+                stream.write(contents.get(target, b""))
                 stream.flush()
                 os.fsync(stream.fileno())
-        for target, temporary in staged.items():
-            temporary.replace(target)
+        for target in targets:
+            staged_file(target).replace(target)
     finally:
-        for temporary in staged.values():
-            temporary.unlink(missing_ok=True)
-    for folder in {target.parent for target in contents}:
+        for target in targets:
+            staged_file(target).unlink(missing_ok=True)
+    for folder in {target.parent for target in targets}:
         flush_folder(folder)
+
+
+def staged_file(target: Path) -> Path:
+    """Where the content of a file waits until it takes its place."""
+    return target.with_name(f".{target.name}.new")
 
 
 def flush_folder(folder: Path) -> None:

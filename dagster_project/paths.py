@@ -63,6 +63,11 @@ class Paths:
         return self.home / "ingest" / f"{_name(wave)}.json"
 
     @property
+    def spill(self) -> Path:
+        """Rows of the wave that is being ingested, where they are too many for memory; gone when that ends."""
+        return self.home / ".spill.new"
+
+    @property
     def scope(self) -> Path:
         """The lines that the dbt steps recompute: the one file that tells them."""
         return self.home / "scope" / "scope.parquet"

@@ -14,7 +14,7 @@ from dagster_project.corrections.ledger import PENDING, Correction, Ledger, Refu
 from dagster_project.corrections.overlay import lay_over
 from dagster_project.corrections.request import Request, possible
 from dagster_project.errors import InputRejected, UsageError
-from dagster_project.ingest.bronze import keyed_fields, known_codes, standing_tables
+from dagster_project.ingest.bronze import keyed_fields, known_codes, standing_rows
 from dagster_project.ingest.faults import reject
 from dagster_project.ingest.profile import normal
 from dagster_project.ingest.wave import Wave, load_wave
@@ -34,7 +34,9 @@ def add(
     """
     by = _person(by)
     with _open_ledger(paths, wave_id) as (wave, ledger):
-        tables = standing_tables(paths, wave, progress)
+        named = {each.values[kind] or "" for each in requests for kind in ("probe", "attempt")}
+        named |= {each.target for each in ledger.of_state(PENDING)}
+        tables = standing_rows(paths, wave, named, progress)
         wanted, faults = possible(requests, tables, known_codes(tables))
         entries, messages = [], [text for texts in faults.values() for text in texts]
         keyed = keyed_fields(paths, wave)
@@ -73,7 +75,7 @@ def approve(
     with _open_ledger(paths, wave_id) as (wave, ledger):
         entries = [{"entry": "approve", "id": each, "by": by, "at": _now()} for each in dict.fromkeys(ids)]
         approved = _taken(wave_id, ledger, entries)
-        faults = _faults(standing_tables(paths, wave, progress), approved)
+        faults = _faults(standing_rows(paths, wave, {each.target for each in approved}, progress), approved)
         if faults:
             reject(f"{wave_id}/corrections", faults)
         chain.append(paths.ledger(wave_id), *entries)

@@ -88,7 +88,9 @@ def texts_of(table: Table, rows: pa.Table, positions: Iterable[int]) -> list[Tex
 
 def judge_texts(table: Table, rows: Sequence[Texts], known: Known) -> Judged:
     """Rows of such texts typed and judged like a vendor's: the columns are headed by their own names."""
-    columns = {column.name: pa.array([row[column.name] for row in rows], TEXT) for column in table.columns}
+    columns = {
+        column.name: pa.array([row[column.name] for row in rows], TEXT).dictionary_encode() for column in table.columns
+    }
     cells = Cells(
         file=SOURCE, sheet=None, texts=columns, kinds=dict.fromkeys(columns), rows=np.arange(len(rows)), ragged={},
         n_cells=len(columns), n_blank=0,

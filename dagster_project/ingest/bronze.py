@@ -1,40 +1,53 @@
 """A wave's exports to bronze: read all, judge all, lay corrections over, account for every row, replace all files.
 
 Belongs here: the order of the steps, the account of rows, writing, and when nothing needs doing.
-Does not belong here: how files are read or rows judged.
+Does not belong here: how files are read or rows judged, where rows wait (`spill.py`).
+
+Of a wave that is larger than memory, no more than three files are in it at a time: two that are read
+and one whose rows are put aside. A file that holds a key of another one is read a second time, since what
+quarantine tells of a row stands in its cells alone.
 """
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Callable
+import shutil
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dagster_project.corrections.ledger import PENDING, Ledger, read_ledger
 from dagster_project.corrections.overlay import Laid, lay_over
 from dagster_project.errors import InputRejected, NotReconciled
-from dagster_project.files import replace_files, sha256_of
+from dagster_project.files import replace_files, sha256_of, staged_file
 from dagster_project.ingest.faults import FileRejected, reject
-from dagster_project.ingest.fingerprint import input_fingerprint, line_inputs, surroundings_fingerprint
+from dagster_project.ingest.fingerprint import LineInputs, input_fingerprint, surroundings_fingerprint
 from dagster_project.ingest.frozen import require_frozen
-from dagster_project.ingest.open_probes import open_probes
 from dagster_project.ingest.personal import require_key
 from dagster_project.ingest.profile import Profile, load_profile
-from dagster_project.ingest.read import Cells, Delivered, deliveries, read_cells
+from dagster_project.ingest.read import Delivery, deliveries, read_cells
 from dagster_project.ingest.rows import Judged, Known, all_faults, bronze_rows, hold_duplicates, judge, quarantine_rows
+from dagster_project.ingest.spill import Keys, Pieces, Runs
 from dagster_project.ingest.wave import Wave, reference_tables
 from dagster_project.paths import Paths
-from dagster_project.schema import EXPORT_TABLES, QUARANTINE
+from dagster_project.schema import EXPORT_TABLES, QUARANTINE, REFERENCE_TABLES, TEXT, Table
 
 Progress = Callable[[str], None]
 # Messages that the report repeats; quarantine holds them all.
 MAX_MESSAGES = 200
 # Two children at most: each may take the memory that workbook.Limits allows.
 READERS = 2
+# Row groups small enough that one line's rows are found without reading the rest.
+GROUP_ROWS = 20_000
+# What becomes of the rows of a file that may be accepted.
+Keep = Callable[[Known, str, pa.Table], None]
 
 
 @dataclass(frozen=True)
@@ -110,20 +123,17 @@ def ingest_wave(paths: Paths, wave: Wave, progress: Progress = lambda _: None) -
     and line_inputs, and the report. Raises InputRejected with every file-level fault, and leaves
     what stood before untouched; NotReconciled where rows are unaccounted for.
     """
-    delivered = _deliveries(paths, wave)
-    ledger = read_ledger(paths, wave.id)
-    _tell_waiting(wave.id, ledger, progress)
-    surroundings = surroundings_fingerprint(paths, wave)
-    former = _standing_report(paths, wave, surroundings)
-    if former is not None and former.input_fingerprint == input_fingerprint(surroundings, delivered, ledger.head):
+    _discard_left_over(paths, wave.id)
+    given = _given(paths, wave)
+    _tell_waiting(given, progress)
+    former = given.former
+    if former is not None and former.input_fingerprint == given.fingerprint:
         progress(f"{wave.id}:输入未变,沿用已有数据 / input unchanged: bronze stands ({former.n_bronze} rows)")
         return replace(former, is_cached=True)
-    tables, report = _read(paths, wave, delivered, ledger, surroundings, progress, former)
-    # bronze is whole where its report stands, whatever ends this process between two of its files
-    paths.ingest_report(wave.id).unlink(missing_ok=True)
-    report = replace(report, outputs=write_tables(paths, wave.id, tables))
-    replace_files({paths.ingest_report(wave.id): report.to_json().encode()})
-    return report
+    try:
+        return _ingest(given, progress)
+    finally:
+        _discard_left_over(paths, wave.id)
 
 
 def require_ingested(paths: Paths, wave_id: str) -> None:
@@ -137,20 +147,32 @@ def require_ingested(paths: Paths, wave_id: str) -> None:
 
 def check_wave(paths: Paths, wave: Wave, progress: Progress = lambda _: None) -> IngestReport:
     """The same reading and judging as `ingest_wave`, of everything; writes nothing."""
-    delivered, ledger = _deliveries(paths, wave), read_ledger(paths, wave.id)
-    _tell_waiting(wave.id, ledger, progress)
-    return _read(paths, wave, delivered, ledger, surroundings_fingerprint(paths, wave), progress)[1]
+    given = replace(_given(paths, wave), former=None)
+    _tell_waiting(given, progress)
+    with TemporaryDirectory(prefix="hotline-") as folder:
+        accepted = _accepted(given, _targets(given), lambda *_: None, Path(folder), progress)
+    n_bronze = Counter({(each.table, each.name): each.n_good for each in accepted.read})
+    n_quarantined = Counter({(each.table, each.name): each.n_faulty for each in accepted.read})
+    return _report(given, accepted, n_bronze, n_quarantined, progress)
 
 
-def standing_tables(paths: Paths, wave: Wave, progress: Progress = lambda _: None) -> dict[str, pa.Table]:
-    """The tables that an ingest would write now, approved corrections laid over; writes nothing.
+def standing_rows(
+    paths: Paths, wave: Wave, keys: Collection[str], progress: Progress = lambda _: None
+) -> dict[str, pa.Table]:
+    """The declared tables, and those of the exports as an ingest would write them now, but only rows with these keys.
 
-    What stands in bronze is taken from there. Raises what `ingest_wave` raises.
+    Approved corrections are laid over; what stands in bronze is taken from there. Writes nothing.
+    Raises what `ingest_wave` raises.
     """
-    surroundings = surroundings_fingerprint(paths, wave)
-    former = _standing_report(paths, wave, surroundings)
-    delivered, ledger = _deliveries(paths, wave), read_ledger(paths, wave.id)
-    return _read(paths, wave, delivered, ledger, surroundings, progress, former)[0]
+    given = _given(paths, wave)
+    named = {name: targets | set(keys) for name, targets in _targets(given).items()}
+    with TemporaryDirectory(prefix="hotline-") as folder:
+        accepted = _accepted(given, named, lambda *_: None, Path(folder), progress)
+    tables = {**accepted.declared, **{name: each.rows for name, each in accepted.laid.items()}}
+    for name in accepted.standing:
+        groups = _row_groups(paths.bronze_part(name, wave.id))
+        tables[name] = pa.concat_tables(_with_keys(each, EXPORT_TABLES[name].key, keys) for each in groups)
+    return tables
 
 
 def known_codes(tables: dict[str, pa.Table]) -> Known:
@@ -178,7 +200,7 @@ def delivered_hashes(paths: Paths, wave: Wave) -> dict[str, str]:
     return {each.name: each.sha256 for each in _deliveries(paths, wave)}
 
 
-def write_tables(paths: Paths, wave: str, tables: dict[str, pa.Table]) -> dict[str, str]:
+def write_tables(paths: Paths, wave: str, tables: Mapping[str, pa.Table]) -> dict[str, str]:
     """Replace bronze files of a wave, all or none; returns the sha256 of each, by table."""
     contents = {name: _parquet(table) for name, table in tables.items()}
     replace_files({paths.bronze_part(name, wave): content for name, content in contents.items()})
@@ -188,7 +210,71 @@ def write_tables(paths: Paths, wave: str, tables: dict[str, pa.Table]) -> dict[s
 # --- steps -------------------------------------------------------------------------------------
 
 
-def _deliveries(paths: Paths, wave: Wave) -> list[Delivered]:
+@dataclass(frozen=True)
+class _Given:
+    """What an ingest is made from. `former`: the report of the bronze that stands, where it is of the same kind."""
+
+    paths: Paths
+    wave: Wave
+    delivered: list[Delivery]
+    ledger: Ledger
+    surroundings: str
+    former: IngestReport | None
+
+    @property
+    def fingerprint(self) -> str:
+        return input_fingerprint(self.surroundings, self.delivered, self.ledger.head)
+
+
+@dataclass
+class _ReadFile:
+    """What became of one file. `number`: its place among those that were read."""
+
+    number: int
+    delivery: Delivery
+    sheet: str | None
+    n_read: int
+    n_blank: int
+    n_good: int = 0
+    n_faulty: int = 0
+    fault_counts: Counter[str] = field(default_factory=Counter)
+    messages: tuple[str, ...] = ()
+
+    @property
+    def table(self) -> str:
+        return self.delivery.export.table
+
+    @property
+    def name(self) -> str:
+        return self.delivery.name
+
+
+@dataclass(frozen=True)
+class _Accepted:
+    """What was read and judged. `standing`: accounts of the tables that did not have to be.
+
+    `without`: keys of rows that are not to be written as they were kept: they stand twice, or `laid` has
+    them, with their corrections.
+    """
+
+    declared: dict[str, pa.Table]
+    standing: dict[str, list[FileAccount]]
+    read: list[_ReadFile]
+    quarantine: Pieces
+    without: dict[str, pa.Array]
+    laid: dict[str, Laid]
+
+    def of_table(self, name: str) -> list[_ReadFile]:
+        return [each for each in self.read if each.table == name]
+
+
+def _given(paths: Paths, wave: Wave) -> _Given:
+    surroundings = surroundings_fingerprint(paths, wave)
+    former = _standing_report(paths, wave, surroundings)
+    return _Given(paths, wave, _deliveries(paths, wave), read_ledger(paths, wave.id), surroundings, former)
+
+
+def _deliveries(paths: Paths, wave: Wave) -> list[Delivery]:
     try:
         delivered = deliveries(paths, wave)
     except FileRejected as rejected:
@@ -197,92 +283,212 @@ def _deliveries(paths: Paths, wave: Wave) -> list[Delivered]:
     return delivered
 
 
-def _tell_waiting(wave: str, ledger: Ledger, progress: Progress) -> None:
-    waiting = ledger.of_state(PENDING)
+def _tell_waiting(given: _Given, progress: Progress) -> None:
+    waiting = given.ledger.of_state(PENDING)
     if waiting:
         ids = ", ".join(each.id for each in waiting[:10])
-        progress(f"{wave}:{len(waiting)} 条更正待批准,未采用 / {len(waiting)} corrections wait for approval: {ids}")
+        progress(
+            f"{given.wave.id}:{len(waiting)} 条更正待批准,未采用 / {len(waiting)} corrections wait for approval: {ids}"
+        )
 
 
-def _read(
-    paths: Paths,
-    wave: Wave,
-    delivered: list[Delivered],
-    ledger: Ledger,
-    surroundings: str,
-    progress: Progress,
-    former: IngestReport | None = None,
-) -> tuple[dict[str, pa.Table], IngestReport]:
-    """All bronze tables of the wave by name, and the account of what went where.
+def _targets(given: _Given) -> dict[str, set[str]]:
+    """{table: keys of the rows that a correction changes}."""
+    return {name: {each.target for each in given.ledger.effective if each.table == name} for name in EXPORT_TABLES}
 
-    Tables whose exports and corrections are those of the `former` report are taken from bronze.
+
+def _ingest(given: _Given, progress: Progress) -> IngestReport:
+    """Read all, write the exports' tables beside those that stand, then let every file take its place."""
+    paths, wave = given.paths, given.wave.id
+    runs: dict[str, Runs] = {}
+
+    def keep(known: Known, name: str, rows: pa.Table) -> None:
+        if name not in runs:
+            runs[name] = Runs(EXPORT_TABLES[name], known, paths.spill)
+        runs[name].add(rows)
+
+    accepted = _accepted(given, _targets(given), keep, paths.spill, progress)
+    inputs = LineInputs(paths, given.wave, accepted.declared["lines"])
+    n_bronze: Counter[tuple[str, str]] = Counter()
+    for name, table in EXPORT_TABLES.items():
+        inputs.begin(table)
+        if name in accepted.standing:
+            for rows in _row_groups(paths.bronze_part(name, wave)):
+                inputs.add(rows)
+            continue
+        merged = runs.pop(name).merged(accepted.without[name], accepted.laid[name].rows) if name in runs else []
+        for rows in _written(paths.bronze_part(name, wave), table.schema(), merged):
+            inputs.add(rows)
+            n_bronze.update({(name, file): count for file, count in _counts(rows["source_file"])})
+    n_quarantined: Counter[tuple[str, str]] = Counter()
+    numbers = [each.number for name in EXPORT_TABLES for each in accepted.of_table(name)]
+    for rows in _written(paths.bronze_part("quarantine", wave), QUARANTINE, accepted.quarantine.tables(numbers)):
+        n_quarantined.update(zip(rows["table_name"].to_pylist(), rows["source_file"].to_pylist(), strict=True))
+    report = _report(given, accepted, n_bronze, n_quarantined, progress)
+    return _put_in_place(given, accepted, {**accepted.declared, "line_inputs": inputs.table()}, report)
+
+
+def _accepted(given: _Given, named: dict[str, set[str]], keep: Keep, folder: Path, progress: Progress) -> _Accepted:
+    """Read and judge every file of the tables that do not stand: its good rows are kept, the others in quarantine.
+
+    `named`: {table: keys} of the rows that corrections are laid over. `folder`: for what does not stay
+    in memory. Raises InputRejected with the faults of all files that cannot be read, or of all
+    corrections that do not fit.
     """
-    profiles = _profiles(paths, wave)
+    profiles = _profiles(given.paths, given.wave)
     is_keyed = any(column.is_keyed for profile in profiles.values() for column in profile.columns)
-    key = require_key() if is_keyed else None
-    standing = _standing_accounts(former, delivered, ledger)
-    to_read = [each for each in delivered if each.export.table not in standing]
+    secret = require_key() if is_keyed else None
+    standing = _standing_accounts(given)
+    to_read = [each for each in given.delivered if each.export.table not in standing]
+    promised: Future[Known] = Future()
+
+    def judged(delivery: Delivery) -> Judged | FileRejected:
+        """The file's rows; FileRejected is raised where it cannot be read, and returned where too much is wrong."""
+        profile = profiles[delivery.export.profile]
+        cells = read_cells(delivery.read(), profile)
+        try:
+            return judge(cells, profile, promised.result(), secret)
+        except FileRejected as rejected:
+            return rejected
+
+    taken = _Taken(named, keep, folder)
     with ThreadPoolExecutor(READERS) as pool:
         # files are read while the declared tables are checked; results are taken in order
-        reading = [pool.submit(read_cells, each, profiles[each.export.profile]) for each in to_read]
-        tables = reference_tables(paths, wave)
-        cells = _all_cells(wave.id, to_read, reading, progress)
-    known = known_codes(tables)
-    judged = [judge(each, profiles[file.export.profile], known, key) for file, each in zip(to_read, cells, strict=True)]
-    quarantined = [QUARANTINE.empty_table()]
-    for name, table in EXPORT_TABLES.items():
-        if name in standing:
-            tables[name] = pq.ParquetFile(paths.bronze_part(name, wave.id)).read()
-            continue
-        sheets = [sheet for each, sheet in zip(to_read, judged, strict=True) if each.export.table == name]
-        hold_duplicates(sheets, table)
-        tables[name] = bronze_rows(sheets, table)
-        quarantined.append(quarantine_rows(sheets, table))
-    tables["quarantine"] = pa.concat_tables(quarantined)
-    laid = _laid(wave.id, {name: tables[name] for name in EXPORT_TABLES if name not in standing}, ledger, known)
-    tables |= {name: each.rows for name, each in laid.items()}
-    tables["open_probes"] = open_probes(tables["dial_attempts"], tables["phone_probes"])
-    tables["line_inputs"] = line_inputs(paths, wave, tables)
-    accounts = [*(account for of_table in standing.values() for account in of_table)]
-    accounts += _accounts(to_read, judged, tables)
-    applied = [record for each in laid.values() for record in each.applied]
-    if former is not None:
-        applied += [record for record in former.corrections if record["table"] in standing]
-    report = _report(wave.id, surroundings, delivered, ledger, accounts, applied, judged)
-    progress(
-        f"{wave.id}:读取 read {report.n_read} = 采信 bronze {report.n_bronze} + 隔离 quarantined "
-        f"{report.n_quarantined} + 空行 blank {report.n_blank}"
-    )
-    return tables, report
-
-
-def _laid(wave: str, tables: dict[str, pa.Table], ledger: Ledger, known: Known) -> dict[str, Laid]:
-    """The tables with their approved corrections. Raises InputRejected with every one that does not fit."""
+        results = _Ahead(pool, judged, to_read)
+        try:
+            declared = reference_tables(given.paths, given.wave)
+            known = known_codes(declared)
+            promised.set_result(known)
+        finally:
+            promised.cancel()  # does nothing where it was kept; else nobody shall wait for it
+        _take_all(given.wave.id, to_read, results, taken, known, progress)
+    for table in EXPORT_TABLES.values():
+        taken.hold_duplicates(table, judged)
     laid = {
-        name: lay_over(EXPORT_TABLES[name], rows, [each for each in ledger.effective if each.table == name], known)
-        for name, rows in tables.items()
+        name: lay_over(
+            table, taken.named(table), [each for each in given.ledger.effective if each.table == name], known
+        )
+        for name, table in EXPORT_TABLES.items()
+        if name not in standing
     }
     faults = [fault for each in laid.values() for fault in each.faults]
     if faults:
-        reject(wave, faults)
-    return laid
+        reject(given.wave.id, faults)
+    without = {
+        name: pa.concat_arrays([taken.repeated[name], *each.rows[EXPORT_TABLES[name].key].chunks])
+        for name, each in laid.items()
+    }
+    return _Accepted(declared, standing, taken.files, taken.quarantine, without, laid)
 
 
-def _standing_accounts(
-    former: IngestReport | None, delivered: list[Delivered], ledger: Ledger
-) -> dict[str, list[FileAccount]]:
+class _Ahead:
+    """Results of a function for each item, in order: no more are worked at ahead than there are readers."""
+
+    def __init__(
+        self, pool: ThreadPoolExecutor, function: Callable[[Delivery], Judged | FileRejected], items: Iterable[Delivery]
+    ):
+        self._pool, self._function, self._items = pool, function, iter(items)
+        self._begun = deque(self._begin(READERS))
+
+    def _begin(self, n_items: int) -> list[Future[Judged | FileRejected]]:
+        return [self._pool.submit(self._function, each) for each in islice(self._items, n_items)]
+
+    def next(self) -> Judged | FileRejected:
+        future = self._begun.popleft()
+        self._begun += self._begin(1)
+        return future.result()
+
+
+def _take_all(
+    wave: str, to_read: list[Delivery], results: _Ahead, taken: "_Taken", known: Known, progress: Progress
+) -> None:
+    """Take the rows of every file; raises InputRejected with the faults of all that cannot be read."""
+    messages: list[str] = []
+    refused: list[FileRejected] = []
+    for delivery in to_read:
+        progress(f"{wave}/{delivery.name} ({delivery.n_bytes / 2**20:.1f} MB, {delivery.export.profile})")
+        try:
+            result = results.next()
+        except FileRejected as rejected:
+            messages += [found.text() for found in rejected.found]
+            continue
+        if isinstance(result, FileRejected):
+            refused.append(result)
+        elif not messages and not refused:
+            taken.take(delivery, result, known)
+    if messages:
+        reject(wave, messages)
+    if refused:
+        raise refused[0]
+
+
+class _Taken:
+    """What is known of the files that were read, by the order in which they were taken."""
+
+    def __init__(self, named: dict[str, set[str]], keep: Keep, folder: Path):
+        self._keys_of_named, self._keep = named, keep
+        self._named: dict[str, list[pa.Table]] = {name: [] for name in EXPORT_TABLES}
+        self._keys = {name: Keys(table, folder) for name, table in EXPORT_TABLES.items()}
+        self.repeated: dict[str, pa.Array] = {}
+        self.quarantine = Pieces(folder)
+        self.files: list[_ReadFile] = []
+
+    def take(self, delivery: Delivery, judged: Judged, known: Known) -> None:
+        table = EXPORT_TABLES[delivery.export.table]
+        rows = bronze_rows(judged, table)
+        self._keys[table.name].add(judged.values[table.key], judged.cells.rows, judged.cells.file, judged.cells.sheet)
+        self._named[table.name].append(_with_keys(rows, table.key, self._keys_of_named[table.name]))
+        self._keep(known, table.name, rows)
+        self.files.append(self._account(len(self.files), delivery, judged))
+
+    def hold_duplicates(self, table: Table, judged: Callable[[Delivery], Judged | FileRejected]) -> None:
+        """Put the rows whose keys stand twice into quarantine: `judged` reads their files again."""
+        keys = self._keys[table.name]
+        repeated = self.repeated[table.name] = keys.repeated()
+        for file in keys.files_with(repeated) if len(repeated) else ():
+            (old,) = (each for each in self.files if (each.table, each.name) == (table.name, file))
+            sheet = judged(old.delivery)
+            if isinstance(sheet, FileRejected):
+                raise sheet
+            hold_duplicates(sheet, table, repeated, keys.places)
+            self.files[old.number] = self._account(old.number, old.delivery, sheet)
+
+    def named(self, table: Table) -> pa.Table:
+        """The named rows that have been accepted, sorted."""
+        rows = pa.concat_tables([table.schema().empty_table(), *self._named[table.name]])
+        rows = rows.filter(pc.invert(pc.is_in(rows[table.key], value_set=self.repeated[table.name])))
+        return rows.sort_by([(name, "ascending") for name in table.order]).combine_chunks()
+
+    def _account(self, number: int, delivery: Delivery, judged: Judged) -> _ReadFile:
+        rows = quarantine_rows(judged, EXPORT_TABLES[delivery.export.table])
+        self.quarantine.put(number, rows)
+        found = [fault for of_row in all_faults(judged).values() for fault in of_row]
+        cells = judged.cells
+        return _ReadFile(
+            number, delivery, cells.sheet, cells.n_read, cells.n_blank, int(judged.kept().sum()), rows.num_rows,
+            Counter(each.fault.code for each in found), tuple(each.text() for each in found[:MAX_MESSAGES]),
+        )  # fmt: skip
+
+
+def _with_keys(rows: pa.Table, column: str, keys: Iterable[str]) -> pa.Table:
+    wanted = pa.array(sorted(keys), TEXT)
+    return rows.filter(pc.is_in(rows[column], value_set=wanted)) if len(wanted) else rows.slice(0, 0)
+
+
+def _standing_accounts(given: _Given) -> dict[str, list[FileAccount]]:
     """{table: accounts of its files} of the tables that would come out as they stand.
 
     A table with quarantined rows is read again: the report tells each fault in full.
     """
     standing: dict[str, list[FileAccount]] = {}
+    former = given.former
     if former is None:
         return standing
     for name in EXPORT_TABLES:
         accounts = [file for file in former.files if file.table == name]
-        ours = [(each.name, each.sha256, each.export.profile) for each in delivered if each.export.table == name]
+        ours = [(each.name, each.sha256, each.export.profile) for each in given.delivered if each.export.table == name]
         is_same = [(file.file, file.sha256, file.profile) for file in accounts] == ours
-        is_same = is_same and _effective(ledger, name) == _applied(former, name)
+        is_same = is_same and _effective(given.ledger, name) == _applied(former, name)
         if is_same and not any(file.n_quarantined for file in accounts):
             standing[name] = accounts
     return standing
@@ -321,70 +527,49 @@ def _profiles(paths: Paths, wave: Wave) -> dict[str, Profile]:
     return profiles
 
 
-def _all_cells(wave: str, delivered: list[Delivered], reading: list[Future[Cells]], progress: Progress) -> list[Cells]:
-    """The cells of every file; raises InputRejected with the faults of all that cannot be read."""
-    cells, messages = [], []
-    for file, future in zip(delivered, reading, strict=True):
-        progress(f"{wave}/{file.name} ({len(file.content) / 2**20:.1f} MB, {file.export.profile})")
-        try:
-            cells.append(future.result())
-        except FileRejected as rejected:
-            messages += [found.text() for found in rejected.found]
-    if messages:
-        reject(wave, messages)
-    return cells
-
-
-def _accounts(delivered: list[Delivered], judged: list[Judged], tables: dict[str, pa.Table]) -> list[FileAccount]:
-    """The account of every file that was read, held against the tables that are about to be written."""
-    in_bronze = _rows_per_file(tables, list(EXPORT_TABLES))
-    in_quarantine = _rows_per_file(tables, ["quarantine"])
-    return [
-        FileAccount(
-            table=each.export.table, file=each.name, sha256=each.sha256, bytes=len(each.content),
-            sheet=sheet.cells.sheet, profile=each.export.profile, n_read=sheet.cells.n_read,
-            n_bronze=in_bronze[each.export.table, each.name], n_quarantined=in_quarantine[each.export.table, each.name],
-            n_blank=sheet.cells.n_blank,
-        )
-        for each, sheet in zip(delivered, judged, strict=True)
-    ]  # fmt: skip
-
-
 def _report(
-    wave: str,
-    surroundings: str,
-    delivered: list[Delivered],
-    ledger: Ledger,
-    accounts: list[FileAccount],
-    applied: list[dict[str, str | None]],
-    judged: list[Judged],
+    given: _Given,
+    accepted: _Accepted,
+    n_bronze: Mapping[tuple[str, str], int],
+    n_quarantined: Mapping[tuple[str, str], int],
+    progress: Progress,
 ) -> IngestReport:
+    """The account of the wave. `n_bronze`, `n_quarantined`: rows by table and file, as they were written."""
+    wave = given.wave.id
+    accounts = [account for of_table in accepted.standing.values() for account in of_table]
+    accounts += [
+        FileAccount(
+            table=each.table, file=each.name, sha256=each.delivery.sha256, bytes=each.delivery.n_bytes,
+            sheet=each.sheet, profile=each.delivery.export.profile, n_read=each.n_read,
+            n_bronze=n_bronze[each.table, each.name], n_quarantined=n_quarantined[each.table, each.name],
+            n_blank=each.n_blank,
+        )
+        for each in accepted.read
+    ]  # fmt: skip
     by_name = {(account.table, account.file): account for account in accounts}
-    files = tuple(by_name[each.export.table, each.name] for each in delivered)
+    files = tuple(by_name[each.export.table, each.name] for each in given.delivered)
     _require_identity(wave, files)
+    applied = [record for each in accepted.laid.values() for record in each.applied]
+    if given.former is not None:
+        applied += [record for record in given.former.corrections if record["table"] in accepted.standing]
     by_id = {record["id"]: record for record in applied}
-    found = [fault for sheet in judged for of_row in all_faults(sheet).values() for fault in of_row]
-    return IngestReport(
+    report = IngestReport(
         wave=wave,
-        input_fingerprint=input_fingerprint(surroundings, delivered, ledger.head),
-        surroundings=surroundings,
+        input_fingerprint=given.fingerprint,
+        surroundings=given.surroundings,
         files=files,
         totals={name: _sums([file for file in files if file.table == name]) for name in EXPORT_TABLES},
-        fault_counts=dict(sorted(Counter(each.fault.code for each in found).items())),
-        messages=tuple(each.text() for each in found[:MAX_MESSAGES]),
-        ledger_head=ledger.head,
-        corrections=tuple(by_id[each.id] for each in ledger.effective),
+        fault_counts=dict(sorted(sum((each.fault_counts for each in accepted.read), Counter[str]()).items())),
+        messages=tuple(islice((message for each in accepted.read for message in each.messages), MAX_MESSAGES)),
+        ledger_head=given.ledger.head,
+        corrections=tuple(by_id[each.id] for each in given.ledger.effective),
         outputs={},
     )
-
-
-def _rows_per_file(tables: dict[str, pa.Table], names: list[str]) -> Counter[tuple[str, str]]:
-    counts: Counter[tuple[str, str]] = Counter()
-    for name in names:
-        table = tables[name]
-        owners = table["table_name"].to_pylist() if name == "quarantine" else [name] * table.num_rows
-        counts.update(zip(owners, table["source_file"].to_pylist(), strict=True))
-    return counts
+    progress(
+        f"{wave}:读取 read {report.n_read} = 采信 bronze {report.n_bronze} + 隔离 quarantined "
+        f"{report.n_quarantined} + 空行 blank {report.n_blank}"
+    )
+    return report
 
 
 def _sums(files: list[FileAccount]) -> dict[str, int]:
@@ -407,6 +592,32 @@ def _require_identity(wave: str, files: tuple[FileAccount, ...]) -> None:
 # --- files -------------------------------------------------------------------------------------
 
 
+def _put_in_place(given: _Given, accepted: _Accepted, small: dict[str, pa.Table], report: IngestReport) -> IngestReport:
+    """Let the files that were written take their places, the `small` tables beside them, and the report at last."""
+    paths, wave = given.paths, given.wave.id
+    written = [name for name in (*EXPORT_TABLES, "quarantine") if name not in accepted.standing]
+    staged = {name: paths.bronze_part(name, wave) for name in written}
+    contents = {name: _parquet(table) for name, table in small.items()}
+    outputs = {name: sha256_of(staged_file(part)) for name, part in staged.items()}
+    outputs |= {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    if given.former is not None:
+        outputs |= {name: given.former.outputs[name] for name in accepted.standing}
+    # bronze is whole where its report stands, whatever ends this process between two of its files
+    paths.ingest_report(wave).unlink(missing_ok=True)
+    replace_files({paths.bronze_part(name, wave): content for name, content in contents.items()}, staged.values())
+    report = replace(report, outputs=dict(sorted(outputs.items())))
+    replace_files({paths.ingest_report(wave): report.to_json().encode()})
+    return report
+
+
+def _discard_left_over(paths: Paths, wave: str) -> None:
+    """Remove what an ingest has put aside; one that was killed leaves it."""
+    if paths.spill.exists():
+        shutil.rmtree(paths.spill)
+    for name in (*EXPORT_TABLES, "quarantine", *REFERENCE_TABLES):
+        staged_file(paths.bronze_part(name, wave)).unlink(missing_ok=True)
+
+
 def _standing_report(paths: Paths, wave: Wave, surroundings: str) -> IngestReport | None:
     """The report of the bronze that stands, where exports are still read in the same way and it is whole."""
     path = paths.ingest_report(wave.id)
@@ -425,9 +636,40 @@ def _standing_report(paths: Paths, wave: Wave, surroundings: str) -> IngestRepor
     return report
 
 
+def _written(part: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Write the tables as the rows of one bronze file that still has to take its place; gives each group of rows."""
+    part.parent.mkdir(parents=True, exist_ok=True)
+    with staged_file(part).open("wb") as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+        for rows in _groups(tables, schema):
+            writer.write_table(rows, row_group_size=GROUP_ROWS)
+            yield rows
+
+
+def _groups(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
+    """The same rows, in tables of GROUP_ROWS; of no rows, one table."""
+    waiting = schema.empty_table()
+    is_first = True
+    for table in tables:
+        waiting = pa.concat_tables([waiting, table])
+        while waiting.num_rows >= GROUP_ROWS:
+            yield waiting.slice(0, GROUP_ROWS).combine_chunks()
+            waiting, is_first = waiting.slice(GROUP_ROWS), False
+    if waiting.num_rows or is_first:
+        yield waiting.combine_chunks()
+
+
+def _row_groups(part: Path) -> Iterator[pa.Table]:
+    with pq.ParquetFile(part) as file:
+        for number in range(file.num_row_groups):
+            yield file.read_row_group(number)
+
+
+def _counts(column: pa.ChunkedArray) -> list[tuple[str, int]]:
+    return [(each["values"].as_py(), each["counts"].as_py()) for each in pc.value_counts(column)]
+
+
 def _parquet(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
-    # row groups small enough that one line's rows are found without reading the rest
-    pq.write_table(table, sink, compression="zstd", row_group_size=20_000)
+    pq.write_table(table, sink, compression="zstd", row_group_size=GROUP_ROWS)
     content: bytes = sink.getvalue().to_pybytes()
     return content

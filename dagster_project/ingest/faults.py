@@ -52,6 +52,12 @@ class Fault(Enum):
         "its name holds invisible or undecodable characters",
         "rename it",
     )
+    FILE_CHANGED = (
+        "文件在采集过程中被改动",
+        "请在文件传输完成后重新采集",
+        "the file was changed while the wave was being ingested",
+        "wait until it has been delivered whole, and ingest again",
+    )
     TOO_LARGE = ("文件过大:{}", "请拆成多个文件", "the file is too large: {}", "split it into several files")
     # the file as a whole
     NOT_XLSX = (

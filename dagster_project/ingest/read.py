@@ -1,7 +1,8 @@
 """The guarded reader: delivered files to cells of text, header by header, with their row numbers.
 
 Belongs here: which files are a wave's, what makes a file unreadable as a whole, blank and ragged
-rows. Does not belong here: the inside of XLSX (`workbook.py`), what a value means (`rows.py`).
+rows. Does not belong here: the inside of XLSX (`workbook.py`), CSV whose records are its lines
+(`plain_csv.py`), what a value means (`rows.py`).
 """
 
 import codecs
@@ -22,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dagster_project.ingest.faults import MAX_FAULTS, Fault, FileRejected, Found, Place, shown
+from dagster_project.ingest.plain_csv import byte_view, plain_records
 from dagster_project.ingest.profile import FileFormat, Profile, normal
 from dagster_project.ingest.wave import Export, Wave
 from dagster_project.ingest.workbook import column_letters, read_workbook
@@ -33,15 +35,37 @@ DATA_SUFFIXES = {".csv", ".tsv", ".txt", ".xls", ".xlsx", ".xlsm", ".xlsb", ".od
 # Excel's own limit for a cell; and what Unicode allows on one letter (UAX 15, stream-safe), because
 # putting marks in order takes the square of their number.
 MAX_CHARACTERS = 32_767
-MANY_MARKS = r"\p{M}{31}"
+FEWEST_CHARACTERS = 31
+MANY_MARKS = rf"\p{{M}}{{{FEWEST_CHARACTERS}}}"
 BATCH_CELLS = 1_000_000
 MAX_TOLD = 20
 FOREIGN_BOMS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True)
+class Delivery:
+    """One file of a wave's folder, as it was hashed; its content is not kept."""
+
+    export: Export
+    path: Path
+    n_bytes: int
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    def read(self) -> "Delivered":
+        """The file with its content. Raises FileRejected where that is not what was hashed."""
+        content = _content(self.path)
+        if hashlib.sha256(content).hexdigest() != self.sha256:
+            raise FileRejected([Found(Fault.FILE_CHANGED, Place(self.name))])
+        return Delivered(self.export, self.name, content, self.sha256)
+
+
+@dataclass(frozen=True)
 class Delivered:
-    """One file of a wave's folder, read once: what is hashed is what is parsed."""
+    """One file of a wave's folder with its content: what is hashed is what is parsed."""
 
     export: Export
     name: str
@@ -51,15 +75,16 @@ class Delivered:
 
 @dataclass(frozen=True)
 class Cells:
-    """The cells below the header of one sheet, as text (null: empty), column by column.
+    """The cells below the header of one sheet, as text (null: empty), column by column; dropped ones left out.
 
-    `texts`, `kinds`, `rows` leave out blank and ragged rows. `kinds`: letters of
-    `workbook_child.py` per cell; None for CSV. `rows`, `ragged`: row numbers as Excel shows them.
+    `texts`, `kinds`, `rows` leave out blank and ragged rows. `texts`: every word once, and where it
+    stands. `kinds`: letters of `workbook_child.py` per cell; None for CSV. `rows`, `ragged`: row numbers
+    as Excel shows them.
     """
 
     file: str
     sheet: str | None
-    texts: dict[str, pa.Array]
+    texts: dict[str, pa.DictionaryArray]
     kinds: dict[str, np.ndarray | None]
     rows: np.ndarray
     ragged: dict[int, int]
@@ -74,8 +99,8 @@ class Cells:
 # --- which files -------------------------------------------------------------------------------
 
 
-def deliveries(paths: Paths, wave: Wave) -> list[Delivered]:
-    """Every file that the wave's exports name, by export and name, with its content.
+def deliveries(paths: Paths, wave: Wave) -> list[Delivery]:
+    """Every file that the wave's exports name, by export and name, hashed.
 
     Raises FileRejected where an export has no file, a file belongs to two or to none, or is not
     a regular file of acceptable size within the wave's folder.
@@ -90,7 +115,8 @@ def deliveries(paths: Paths, wave: Wave) -> list[Delivered]:
     for export, files in named:
         for path in files:
             try:
-                result.append(_deliver(export, path))
+                content = _content(path)
+                result.append(Delivery(export, path, len(content), hashlib.sha256(content).hexdigest()))
             except FileRejected as rejected:
                 found += rejected.found
     if found:
@@ -114,7 +140,7 @@ def _claimed_wrongly(folder: Path, named: list[tuple[Export, list[Path]]]) -> li
     return found
 
 
-def _deliver(export: Export, path: Path) -> Delivered:
+def _content(path: Path) -> bytes:
     """Content of a regular file. The checks are on the opened file, so that nothing can change between."""
     limit = MAX_BYTES.get(path.suffix.lower(), min(MAX_BYTES.values()))
     try:
@@ -130,7 +156,7 @@ def _deliver(export: Export, path: Path) -> Delivered:
         os.close(descriptor)
     if len(content) > limit:
         raise FileRejected([Found(Fault.TOO_LARGE, Place(path.name), detail=f"> {limit >> 20} MB")])
-    return Delivered(export, path.name, content, hashlib.sha256(content).hexdigest())
+    return content
 
 
 # --- one file ----------------------------------------------------------------------------------
@@ -140,8 +166,9 @@ def read_cells(delivered: Delivered, profile: Profile) -> Cells:
     """Cells of one file by its profile. Raises FileRejected with every fault of the file as a whole."""
     sheet = _xlsx(delivered, profile) if profile.file.type == "xlsx" else _csv(delivered, profile)
     _require_tellable(sheet, delivered.name, profile.file.header_row)
-    texts = {name: _normal(column) for name, column in sheet.texts.items()}
-    keep = _not_blank(texts.values(), len(sheet.rows))
+    texts = {name: _normal(column) for name, column in sheet.texts.items() if name not in profile.drop}
+    dropped = (_trimmed(sheet.texts[name]) for name in profile.drop)
+    keep = _not_blank(itertools.chain(texts.values(), dropped), len(sheet.rows))
     if not keep.any() and not sheet.ragged:
         raise FileRejected([Found(Fault.NO_ROWS, Place(delivered.name, sheet.name))])
     mask = pa.array(keep)
@@ -151,7 +178,7 @@ def read_cells(delivered: Delivered, profile: Profile) -> Cells:
         file=delivered.name,
         sheet=sheet.name,
         texts={name: column.filter(mask) for name, column in texts.items()},
-        kinds={name: None if kinds is None else kinds[keep] for name, kinds in sheet.kinds.items()},
+        kinds={name: None if (kinds := sheet.kinds[name]) is None else kinds[keep] for name in texts},
         rows=sheet.rows[keep] + first,
         ragged={row + first: n_cells for row, n_cells in sheet.ragged.items()},
         n_cells=sheet.n_cells,
@@ -165,24 +192,39 @@ class _Sheet:
 
     name: str | None
     n_cells: int
-    texts: dict[str, pa.Array]
+    texts: dict[str, pa.DictionaryArray]
     kinds: dict[str, np.ndarray | None]
     rows: np.ndarray
     ragged: dict[int, int]
     n_blank: int
 
 
-def _normal(column: pa.Array) -> pa.Array:
+def _normal(column: pa.DictionaryArray) -> pa.DictionaryArray:
     """NFC, trimmed; null where nothing is left."""
-    distinct = column.dictionary_encode()
-    words = pc.utf8_trim_whitespace(pc.utf8_normalize(distinct.dictionary, form="NFC"))
+    words = column.dictionary
+    return _trimmed(column, words if _is_ascii(words) else pc.utf8_normalize(words, form="NFC"))
+
+
+def _trimmed(column: pa.DictionaryArray, words: pa.Array | None = None) -> pa.DictionaryArray:
+    """The column with `words` in the place of its own, trimmed; null where nothing is left."""
+    words = pc.utf8_trim_whitespace(column.dictionary if words is None else words)
     words = pc.if_else(pc.equal(words, ""), pa.scalar(None, pa.string()), words)
-    return words.take(distinct.indices)
+    if words.equals(column.dictionary):
+        return column
+    # words that differed may be one now
+    distinct = words.dictionary_encode()
+    return pa.DictionaryArray.from_arrays(distinct.indices.take(column.indices), distinct.dictionary)
+
+
+def _is_ascii(words: pa.Array) -> bool:
+    return bool((byte_view(words) < 128).all())
 
 
 def _not_blank(texts: Iterable[pa.Array], n_rows: int) -> np.ndarray:
     filled = np.zeros(n_rows, dtype=bool)
     for column in texts:
+        if column.null_count == 0:
+            return np.ones(n_rows, dtype=bool)
         filled |= column.is_valid().to_numpy(zero_copy_only=False)
     return filled
 
@@ -191,13 +233,15 @@ def _require_tellable(sheet: _Sheet, file: str, header_row: int) -> None:
     """Refuse cells that nobody typed and that cannot be put into normal form within seconds."""
     found = []
     for name, column in sheet.texts.items():
-        distinct = column.dictionary_encode()
-        words = distinct.dictionary
-        is_wrong = pc.or_(
-            pc.greater(pc.utf8_length(words), MAX_CHARACTERS), pc.match_substring_regex(words, pattern=MANY_MARKS)
-        )
+        words = column.dictionary
+        lengths = pc.utf8_length(words)
+        is_wrong = pc.greater(lengths, MAX_CHARACTERS)
+        may_be_marks = pc.greater_equal(lengths, FEWEST_CHARACTERS)
+        if pc.any(may_be_marks).as_py():
+            marks = pc.match_substring_regex(words.filter(may_be_marks), pattern=MANY_MARKS)
+            is_wrong = pc.or_(is_wrong, pc.replace_with_mask(may_be_marks, may_be_marks, marks))
         if pc.any(is_wrong).as_py():
-            wrong = np.flatnonzero(is_wrong.take(distinct.indices).to_numpy(zero_copy_only=False))
+            wrong = np.flatnonzero(is_wrong.take(column.indices).to_numpy(zero_copy_only=False))
             found += [
                 Found(Fault.CELL_TOO_LONG, Place(file, sheet.name, int(sheet.rows[each]) + header_row + 1, name))
                 for each in wrong[: MAX_TOLD + 1]
@@ -248,11 +292,11 @@ def _xlsx(delivered: Delivered, profile: Profile) -> _Sheet:
         raise FileRejected([Found(Fault.NO_ROWS, Place(delivered.name, result["sheet"]))])
     n_rows = len(columns[0]["text"]) - 1
     header = _header([column["text"][0] for column in columns], profile, delivered.name, result["sheet"])
-    texts: dict[str, pa.Array] = {}
+    texts: dict[str, pa.DictionaryArray] = {}
     kinds: dict[str, np.ndarray | None] = {}
     for number, (name, column) in enumerate(zip(header, columns, strict=True)):
         if name:
-            texts[name] = pa.array(column["text"][1:], pa.string())
+            texts[name] = pa.array(column["text"][1:], pa.string()).dictionary_encode()
             kinds[name] = np.frombuffer(column["kinds"][1:].encode("ascii"), dtype="S1")
         else:
             filled = [row for row, text in enumerate(column["text"][1:], file.header_row + 1) if text.strip()]
@@ -262,6 +306,19 @@ def _xlsx(delivered: Delivered, profile: Profile) -> _Sheet:
 
 
 def _csv(delivered: Delivered, profile: Profile) -> _Sheet:
+    _require_encoding(delivered, profile.file.encoding)
+    plain = plain_records(delivered.content, profile.file)
+    if plain is not None:
+        header = _header(plain.header, profile, delivered.name, None)
+        named = [number for number, name in enumerate(header) if name]
+        if all(plain.is_blank(number) for number, name in enumerate(header) if not name):
+            texts = {header[number]: plain.columns[number] for number in named}
+            return _Sheet(None, len(header), texts, dict.fromkeys(texts), np.arange(plain.n_rows), {}, 0)
+    return _any_csv(delivered, profile)
+
+
+def _any_csv(delivered: Delivered, profile: Profile) -> _Sheet:
+    """The reference: whatever `csv.reader` reads in the declared dialect."""
     file, place = profile.file, Place(delivered.name)
     records = _records(delivered, file)
     above = list(itertools.islice(records, file.header_row))
@@ -305,9 +362,9 @@ class _Batches:
         if len(self.records) == self.n_rows:
             self._pack()
 
-    def columns(self) -> list[pa.Array]:
+    def columns(self) -> list[pa.DictionaryArray]:
         self._pack()
-        return [pa.concat_arrays(parts) for parts in self.parts]
+        return [pa.concat_arrays(parts).dictionary_encode() for parts in self.parts]
 
     def _pack(self) -> None:
         cells = zip(*self.records, strict=True) if self.records else [()] * self.n_columns
@@ -318,7 +375,6 @@ class _Batches:
 
 def _records(delivered: Delivered, file: FileFormat) -> Iterator[list[str]]:
     """The records of a CSV in the declared encoding. Raises FileRejected where it breaks off."""
-    _require_encoding(delivered, file.encoding)
     lines = io.TextIOWrapper(io.BytesIO(delivered.content), file.encoding, newline="")
     reader = csv.reader(lines, delimiter=file.delimiter, quotechar=file.quote, strict=True)
     start = 1

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from dagster_project.ingest import personal
 from dagster_project.ingest.faults import MAX_FAULTS, Fault, FileRejected, Found, Place
+from dagster_project.ingest.plain_csv import byte_view
 from dagster_project.ingest.profile import Profile, ProfileColumn
 from dagster_project.ingest.read import Cells
 from dagster_project.schema import INT, QUARANTINE, TEXT, TIME, Column, Table
@@ -37,8 +39,14 @@ TIME_KINDS = {
     b"n": Fault.SERIAL_TIME, b"f": Fault.SERIAL_TIME, b"l": Fault.SERIAL_TIME, b"z": Fault.SERIAL_TIME,
     b"x": Fault.ERROR_CELL, b"q": Fault.FORMULA_WITHOUT_VALUE,
 }  # fmt: skip
+# INVISIBLE and personal.HINT as Arrow's regular expressions: a text with neither is what it seems
+DOUBTFUL = (
+    r"[\x00-\x1f\x7f-\x{9f}\x{ad}\x{61c}\x{180e}\x{200b}-\x{200f}\x{2028}-\x{202e}\x{2060}-\x{206f}\x{feff}"
+    rf"\x{{fffd}}]|{personal.HINT.pattern}"
+)
 N_TOLD = 10
 Detail = str | tuple[str, str]
+Verdict = tuple[str | int | None, Fault | None, Detail]
 
 
 @dataclass(frozen=True)
@@ -148,21 +156,46 @@ def _judge_words(judged: Judged, each: ProfileColumn, known: Known) -> None:
     texts = judged.cells.texts[each.header]
     no_rows = np.zeros(len(texts), dtype=bool)
     _hold_kinds(judged, each, NUMBER_KINDS if column.type == INT else TEXT_KINDS, no_rows)
-    distinct = texts.dictionary_encode()
-    verdicts = [_verdict(word, each, judged.profile, known) for word in distinct.dictionary.to_pylist()]
-    values = pa.array([value for value, _, _ in verdicts], column.type).take(distinct.indices)
-    indices = distinct.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    doubtful = _doubtful(texts.dictionary, each, judged.profile)
+    words = texts.dictionary.take(pa.array(doubtful)).to_pylist()
+    verdicts = {
+        number: _verdict(word, each, judged.profile, known) for number, word in zip(doubtful, words, strict=True)
+    }
+    judged.values[column.name] = _typed(texts.dictionary, column, verdicts).take(texts.indices)
+    faulty = {number: verdict[1] for number, verdict in verdicts.items() if verdict[1] is not None}
+    if not faulty:
+        return
+    indices = texts.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     already = judged.faulty[column.name]
-    for each_fault in dict.fromkeys(fault for _, fault, _ in verdicts if fault is not None):
-        words = [number for number, (_, fault, _) in enumerate(verdicts) if fault is each_fault]
-        where = np.isin(indices, words) & ~already
+    for each_fault in dict.fromkeys(faulty.values()):
+        numbers = [number for number, fault in faulty.items() if fault is each_fault]
+        where = np.isin(indices, numbers) & ~already
         judged.hold(column.name, where, each_fault, lambda position: verdicts[indices[position]][2])
-    judged.values[column.name] = values
 
 
-def _verdict(
-    word: str, each: ProfileColumn, profile: Profile, known: Known
-) -> tuple[str | int | None, Fault | None, Detail]:
+def _doubtful(words: pa.Array, each: ProfileColumn, profile: Profile) -> NDArray[np.int64]:
+    """Numbers of the words that need a verdict of their own; the others are values as they stand.
+
+    Of free texts, such as identifiers, hardly any does.
+    """
+    column = each.column
+    if each.values is not None or column.type != TEXT or column.references is not None or column.is_person:
+        return np.arange(len(words))
+    is_skip = pc.is_in(words, value_set=pa.array(profile.skip_codes, TEXT))
+    return np.flatnonzero(_mask(pc.or_(is_skip, pc.match_substring_regex(words, pattern=DOUBTFUL))))
+
+
+def _typed(words: pa.Array, column: Column, verdicts: dict[int, Verdict]) -> pa.Array:
+    """The value of every word of a column: that of its verdict, or the word itself."""
+    values = pa.array([value for value, _, _ in verdicts.values()], column.type)
+    if len(values) == len(words) or not len(values):
+        return values if len(values) else words.cast(column.type)
+    is_told = np.zeros(len(words), dtype=bool)
+    is_told[list(verdicts)] = True
+    return pc.replace_with_mask(words, pa.array(is_told), values)
+
+
+def _verdict(word: str, each: ProfileColumn, profile: Profile, known: Known) -> Verdict:
     """(typed value, fault, detail) of one word of a column."""
     column = each.column
     if each.values is not None:
@@ -208,11 +241,12 @@ def _number(word: str, column: Column) -> tuple[int | None, Fault | None, str]:
 def _judge_times(judged: Judged, each: ProfileColumn) -> None:
     name, profile = each.column.name, judged.profile
     texts, kinds = judged.cells.texts[each.header], judged.cells.kinds[each.header]
-    skipped = _mask(pc.is_in(texts, value_set=pa.array(profile.skip_codes, TEXT)))
+    words, indices = texts.dictionary, texts.indices
+    skipped = _mask(pc.is_in(words, value_set=pa.array(profile.skip_codes, TEXT)).take(indices))
     _hold_kinds(judged, each, TIME_KINDS, skipped)
-    values = parse_times(texts, profile.time_formats)
+    values = parse_times(words, profile.time_formats).take(indices)
     if kinds is not None and (kinds == b"d").any():
-        values = pc.if_else(pa.array(kinds == b"d"), parse_times(texts, (ISO,)), values)
+        values = pc.if_else(pa.array(kinds == b"d"), parse_times(words, (ISO,)).take(indices), values)
     given = _mask(texts.is_valid()) & ~skipped & ~judged.faulty[name]
     parsed = _mask(values.is_valid())
     judged.hold(name, given & ~parsed, Fault.BAD_TIME, " | ".join(profile.time_formats))
@@ -223,6 +257,52 @@ def _judge_times(judged: Judged, each: ProfileColumn) -> None:
 
 def parse_times(texts: pa.Array, formats: tuple[str, ...]) -> pa.Array:
     """Timestamps of texts in one of the formats; null where none fits or there is no such day or time.
+
+    Texts whose numbers have all their digits are read at once; where parts of a format touch, a text
+    may fit two of them, and each is asked in turn.
+    """
+    result = pa.nulls(len(texts), TIME)
+    if all(all(_literals(each)[1:-1]) for each in formats):
+        result = pc.coalesce(result, *(padded_times(texts, each) for each in formats))
+        texts = pc.if_else(result.is_valid(), pa.scalar(None, TEXT), texts)
+    return result if texts.null_count == len(texts) else pc.coalesce(result, _any_times(texts, formats))
+
+
+def padded_times(texts: pa.Array, time_format: str) -> pa.Array:
+    """Timestamps of the texts in which every part has all its digits; null for any other text."""
+    parts = re.findall(r"%([YmdHMS])", time_format)
+    literals = [literal.encode() for literal in _literals(time_format)]
+    starts, start = [], len(literals[0])
+    for part, literal in zip(parts, literals[1:], strict=True):
+        starts.append(start)
+        start += DIGITS[part] + len(literal)
+    rows = np.flatnonzero(_mask(pc.equal(pc.binary_length(texts), start)))
+    result = np.full(len(texts), np.datetime64("NaT", "us"))
+    characters = byte_view(texts.take(pa.array(rows))).reshape(len(rows), start)
+    is_number = np.zeros(start, dtype=bool)
+    numbers = {part: np.zeros(len(rows), np.int64) for part in COMPONENTS}
+    for part, place in zip(parts, starts, strict=True):
+        is_number[place : place + DIGITS[part]] = True
+        for number in range(place, place + DIGITS[part]):
+            numbers[part] = numbers[part] * 10 + characters[:, number] - ord("0")
+    written = b"".join(
+        literal + b"0" * DIGITS[part] for literal, part in zip(literals, [*parts, None], strict=True) if part
+    ) + literals[-1]  # fmt: skip
+    fits = ((characters >= ord("0")) & (characters <= ord("9")) | ~is_number).all(axis=1)
+    fits &= (characters[:, ~is_number] == np.frombuffer(written, np.uint8)[~is_number]).all(axis=1)
+    fits &= (numbers["m"] >= 1) & (numbers["m"] <= 12) & (numbers["d"] >= 1)
+    fits &= (numbers["H"] < 24) & (numbers["M"] < 60) & (numbers["S"] < 60)
+    rows, numbers = rows[fits], {part: each[fits] for part, each in numbers.items()}
+    months = ((numbers["Y"] - 1970) * 12 + numbers["m"] - 1).astype("datetime64[M]")
+    days = months.astype("datetime64[D]") + numbers["d"] - 1
+    exists = days.astype("datetime64[M]") == months
+    seconds = numbers["H"] * 3600 + numbers["M"] * 60 + numbers["S"]
+    result[rows[exists]] = (days.astype("datetime64[s]") + seconds)[exists]
+    return pa.array(result, TIME)
+
+
+def _any_times(texts: pa.Array, formats: tuple[str, ...]) -> pa.Array:
+    """The reference of `parse_times`.
 
     Arrow's parser turns 30 February into 2 March, so every part is compared with what was written.
     """
@@ -242,6 +322,12 @@ def parse_times(texts: pa.Array, formats: tuple[str, ...]) -> pa.Array:
 COMPONENTS = {
     "Y": pc.year, "m": pc.month, "d": pc.day, "H": pc.hour, "M": pc.minute, "S": pc.second,
 }  # fmt: skip
+DIGITS = {"Y": 4, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2}
+
+
+def _literals(time_format: str) -> list[str]:
+    """What stands before, between and after the parts."""
+    return re.split(r"%[YmdHMS]", time_format)
 
 
 def _pattern(time_format: str) -> str:
@@ -287,48 +373,38 @@ def _judge_order(judged: Judged, column: Column) -> None:
     judged.hold(column.name, wrong, Fault.TIME_ORDER, judged.by_field[earlier].header)
 
 
-def hold_duplicates(sheets: list[Judged], table: Table) -> None:
-    """Every row whose key another row of the wave bears too: none of them can be trusted."""
-    places: dict[str, list[str]] = {}
-    keys = [judged.values[table.key].to_pylist() for judged in sheets]
-    counts = pc.value_counts(pa.array([key for each in keys for key in each], TEXT))
-    repeated = {each["values"].as_py() for each in counts if each["counts"].as_py() > 1} - {None}
-    if not repeated:
-        return
-    for judged, of_sheet in zip(sheets, keys, strict=True):
-        for position, key in enumerate(of_sheet):
-            if key in repeated:
-                places.setdefault(key, []).append(
-                    Place(judged.cells.file, judged.cells.sheet, int(judged.cells.rows[position])).text()
-                )
-    for judged, of_sheet in zip(sheets, keys, strict=True):
-        where = np.array([key in repeated for key in of_sheet], dtype=bool)
-        told = ["; ".join(places.get(key, [])[:4]) for key in of_sheet]
-        judged.hold(table.key, where, Fault.DUPLICATE_KEY, told.__getitem__)
+def hold_duplicates(
+    judged: Judged, table: Table, repeated: pa.Array, places: Callable[[pa.Array], dict[str, list[str]]]
+) -> None:
+    """Every row whose key another row of the wave bears too: none of them can be trusted.
+
+    `repeated`: the keys that stand more than once; `places`: where such keys stand.
+    """
+    keys = judged.values[table.key]
+    where = _mask(pc.is_in(keys, value_set=repeated)) & judged.given(table.key)
+    positions = np.flatnonzero(where)
+    if judged.n_faults + len(positions) > MAX_FAULTS:
+        positions = positions[:N_TOLD]
+    told = places(keys.take(pa.array(positions)))
+    judged.hold(table.key, where, Fault.DUPLICATE_KEY, lambda position: "; ".join(told[keys[position].as_py()]))
 
 
 # --- the two ways out --------------------------------------------------------------------------
 
 
-def bronze_rows(sheets: list[Judged], table: Table) -> pa.Table:
-    """The rows without a fault, sorted by the table's order."""
-    parts = []
-    for judged in sheets:
-        rows = judged.cells.rows
-        columns = [judged.values[column.name] for column in table.columns] + [
-            pa.array([judged.cells.file] * len(rows), TEXT),
-            pa.array([judged.cells.sheet] * len(rows), TEXT),
-            pa.array(rows, INT),
-        ]
-        parts.append(pa.Table.from_arrays(columns, schema=table.schema()).filter(pa.array(judged.kept())))
-    whole = pa.concat_tables(parts) if parts else table.schema().empty_table()
-    return whole.sort_by([(name, "ascending") for name in table.order]).combine_chunks()
+def bronze_rows(judged: Judged, table: Table) -> pa.Table:
+    """The rows without a fault, as they stand in the sheet."""
+    cells = judged.cells
+    n_rows = len(cells.rows)
+    places = [pa.repeat(pa.scalar(each, TEXT), n_rows) for each in (cells.file, cells.sheet)]
+    columns = [judged.values[column.name] for column in table.columns] + [*places, pa.array(cells.rows, INT)]
+    rows = pa.Table.from_arrays(columns, schema=table.schema())
+    return rows.filter(pa.array(judged.kept())) if judged.faults else rows
 
 
-def quarantine_rows(sheets: list[Judged], table: Table) -> pa.Table:
+def quarantine_rows(judged: Judged, table: Table) -> pa.Table:
     """The rows with a fault, with every reason. `raw` holds what may be told of the mapped columns (`told_of`)."""
-    rows = [row for judged in sheets for row in _quarantined(judged, table)]
-    return pa.Table.from_pylist(rows, QUARANTINE)
+    return pa.Table.from_pylist(_quarantined(judged, table), QUARANTINE)
 
 
 def all_faults(judged: Judged) -> dict[int, list[Found]]:

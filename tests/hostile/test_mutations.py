@@ -19,6 +19,7 @@ from dagster_project.ingest.faults import FileRejected
 from dagster_project.ingest.profile import Profile, load_profile
 from dagster_project.ingest.read import Delivered, read_cells
 from dagster_project.ingest.rows import Known, all_faults, bronze_rows, hold_duplicates, judge, quarantine_rows
+from dagster_project.ingest.spill import Keys
 from dagster_project.ingest.wave import Export
 from tests.hostile.corpus import BOOK, DIAL, MESSAGE, PHONE, SHEET, STRINGS, rezipped
 from tests.small_wave import LINES, SmallWave
@@ -102,7 +103,9 @@ def outcome(name: str, content: bytes, profile: Profile) -> int | None:
     try:
         cells = read_cells(delivered, profile)
         judged = judge(cells, profile, KNOWN)
-        hold_duplicates([judged], profile.table)
+        keys = Keys(profile.table, Path())
+        keys.add(judged.values[profile.table.key], cells.rows, cells.file, cells.sheet)
+        hold_duplicates(judged, profile.table, keys.repeated(), keys.places)
     except FileRejected as rejected:
         for each in rejected.found:
             assert MESSAGE.fullmatch(each.text()), each.text()
@@ -112,7 +115,7 @@ def outcome(name: str, content: bytes, profile: Profile) -> int | None:
         for each in found:
             assert MESSAGE.fullmatch(each.text()), each.text()
             assert each.place.row is not None and each.place.file == name
-    bronze, quarantine = bronze_rows([judged], profile.table), quarantine_rows([judged], profile.table)
+    bronze, quarantine = bronze_rows(judged, profile.table), quarantine_rows(judged, profile.table)
     assert cells.n_read == bronze.num_rows + quarantine.num_rows + cells.n_blank
     assert not set(bronze["source_row"].to_pylist()) & set(quarantine["source_row"].to_pylist())
     return cells.n_read
