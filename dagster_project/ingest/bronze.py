@@ -416,6 +416,8 @@ def _take_all(
             refused.append(result)
         elif not messages and not refused:
             taken.take(delivery, result, known)
+            del result
+            pa.default_memory_pool().release_unused()
     if messages:
         reject(wave, messages)
     if refused:
@@ -472,7 +474,8 @@ class _Taken:
 
 def _with_keys(rows: pa.Table, column: str, keys: Iterable[str]) -> pa.Table:
     wanted = pa.array(sorted(keys), TEXT)
-    return rows.filter(pc.is_in(rows[column], value_set=wanted)) if len(wanted) else rows.slice(0, 0)
+    # no slice: that would keep all of them in memory
+    return rows.filter(pc.is_in(rows[column], value_set=wanted)) if len(wanted) else rows.schema.empty_table()
 
 
 def _standing_accounts(given: _Given) -> dict[str, list[FileAccount]]:

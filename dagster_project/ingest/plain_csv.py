@@ -40,15 +40,18 @@ def plain_records(content: bytes, file: FileFormat) -> PlainRecords | None:
         return None
     if text.count(b"\r") != text.count(b"\r\n"):
         return None
-    above = text.split(b"\n", file.header_row)
-    if len(above) <= file.header_row or not above[-1]:
+    start = 0
+    for _ in range(file.header_row):
+        start, above = text.find(b"\n", start) + 1, start
+        if not start or start - above > csv.field_size_limit():
+            return None
+    if start == len(text):
         return None
-    header = above[-2].removesuffix(b"\r").decode().split(file.delimiter)
-    body = above[-1]
-    n_rows = _n_rows(np.frombuffer(body, np.uint8), ord(delimiter), len(header) - 1)
-    if n_rows is None or max(map(len, above[:-1])) > csv.field_size_limit():
+    header = text[above : start - 1].removesuffix(b"\r").decode().split(file.delimiter)
+    n_rows = _n_rows(np.frombuffer(text, np.uint8, offset=start), ord(delimiter), len(header) - 1)
+    if n_rows is None:
         return None
-    columns = _columns(body, file.delimiter, len(header))
+    columns = _columns(pa.py_buffer(text).slice(start), file.delimiter, len(header))
     return PlainRecords(header, columns, n_rows) if len(columns[0]) == n_rows else None
 
 
@@ -76,22 +79,20 @@ def _n_rows(body: NDArray[np.uint8], delimiter: int, n_delimiters: int) -> int |
     if body[-1] != NEWLINE:
         ends = np.append(ends, len(body))
     starts = np.concatenate([[0], ends[:-1] + 1])
-    places = np.flatnonzero(body == delimiter)
-    if not n_delimiters or len(places) != len(ends) * n_delimiters or (ends - starts).max() > csv.field_size_limit():
+    if not n_delimiters or (ends - starts).max() > csv.field_size_limit():
         return None
-    of_lines = places.reshape(-1, n_delimiters)
-    are_within = (of_lines[:, 0] >= starts) & (of_lines[:, -1] < ends)
-    return len(ends) if are_within.all() else None
+    counts = np.add.reduceat(body == delimiter, starts, dtype=np.int32)
+    return len(ends) if (counts == n_delimiters).all() else None
 
 
-def _columns(body: bytes, delimiter: str, n_cells: int) -> list[pa.DictionaryArray]:
+def _columns(body: pa.Buffer, delimiter: str, n_cells: int) -> list[pa.DictionaryArray]:
     from pyarrow import csv as arrow_csv
 
     names = [str(number) for number in range(n_cells)]
     table = arrow_csv.read_csv(
         pa.BufferReader(body),
         # one block: a column has one dictionary
-        arrow_csv.ReadOptions(column_names=names, block_size=len(body) + 1),
+        arrow_csv.ReadOptions(column_names=names, block_size=body.size + 1),
         arrow_csv.ParseOptions(delimiter=delimiter, quote_char=False, double_quote=False, escape_char=False),
         arrow_csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.dictionary(pa.int32(), pa.string())), check_utf8=False,
