@@ -11,10 +11,11 @@ is computed from times. Numbers are rounded to what is told, so that equal bronz
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -77,6 +78,27 @@ class Scale:
     points: dict[str, float]
 
 
+class Columns:
+    """A bronze table of which one column at a time is in memory, its texts as codes."""
+
+    def __init__(self, part: Path):
+        schema = pq.read_schema(part)
+        self._file = pq.ParquetFile(part, read_dictionary=[field.name for field in schema if field.type == pa.string()])
+        self.column_names: list[str] = schema.names
+        self.num_rows: int = self._file.metadata.num_rows
+
+    def __getitem__(self, name: str) -> pa.ChunkedArray:
+        return self._file.read([name])[name]
+
+    def to_pylist(self) -> list[Row]:
+        """All rows: for tables that the method declares."""
+        rows: list[Row] = self._file.read().to_pylist()
+        return rows
+
+
+Bronze: TypeAlias = pa.Table | Columns
+
+
 # --- the file ----------------------------------------------------------------------------------
 
 
@@ -86,7 +108,7 @@ def assess(paths: Paths, wave: str) -> Row:
     standing = _standing(paths, wave, made_from["code"])
     if standing is not None and standing["made_from"] == made_from:
         return standing
-    tables = {name: pq.ParquetFile(paths.bronze_part(name, wave)).read() for name in READ}
+    tables = {name: Columns(paths.bronze_part(name, wave)) for name in READ}
     if standing is not None and {**standing["made_from"], "web_probes": made_from["web_probes"]} == made_from:
         agreed = standing["agreement"]  # its draws take longest, and a changed web record changes none of them
     else:
@@ -135,7 +157,7 @@ def _made_from(paths: Paths, wave: str) -> dict[str, str]:
 # --- findings ----------------------------------------------------------------------------------
 
 
-def all_findings(tables: dict[str, pa.Table], agreed: list[Row]) -> Row:
+def all_findings(tables: Mapping[str, Bronze], agreed: list[Row]) -> Row:
     """Everything that is found on the bronze tables of READ, in plain JSON types.
 
     `agreement`: what `agreement_findings` gave. `coders`: a row per channel and coder, numbered by the size of
@@ -162,7 +184,7 @@ def all_findings(tables: dict[str, pa.Table], agreed: list[Row]) -> Row:
     }  # fmt: skip
 
 
-def agreement_findings(tables: dict[str, pa.Table]) -> list[Row]:
+def agreement_findings(tables: Mapping[str, Bronze]) -> list[Row]:
     """One row per indicator and question that a second coder answered too, by the rules' order.
 
     `n_double_coded`: probes with an answer of both; `n_compared`: of those, with two scored ones;
@@ -175,10 +197,10 @@ def agreement_findings(tables: dict[str, pa.Table]) -> list[Row]:
     return [{**_agreement(probes, scale), "label": labels[scale.indicator]} for scale in doubled]
 
 
-def _agreement(probes: pa.Table, scale: Scale) -> Row:
-    both = pc.and_(*(probes[name].is_valid() for name in (scale.field, f"second_{scale.field}")))
-    doubled = probes.filter(both)
-    first, second = (_points(doubled[name], scale) for name in (scale.field, f"second_{scale.field}"))
+def _agreement(probes: Bronze, scale: Scale) -> Row:
+    answers = [probes[name] for name in (scale.field, f"second_{scale.field}")]
+    both = pc.and_(*(each.is_valid() for each in answers))
+    first, second = (_points(each.filter(both), scale) for each in answers)
     n_scored = (~np.isnan(first)).astype(int) + ~np.isnan(second)
     levels = np.unique([*scale.points.values()])
     places = [np.searchsorted(levels, each[n_scored == 2]) for each in (first, second)]
@@ -186,7 +208,7 @@ def _agreement(probes: pa.Table, scale: Scale) -> Row:
     found = agreement(counts.reshape(len(levels), -1), _seed(scale, counts))
     return {
         "indicator_code": scale.indicator,
-        "n_double_coded": doubled.num_rows,
+        "n_double_coded": len(first),
         "n_compared": found.n_pairs,
         "n_scored_by_one": int((n_scored == 1).sum()),
         "alpha": _rounded(found.alpha),
@@ -268,20 +290,20 @@ class Coded:
     months: list[str]
 
 
-def _coded(channel: Channel, rows: pa.Table, scales: dict[str, list[Scale]]) -> Coded:
+def _coded(channel: Channel, rows: Bronze, scales: dict[str, list[Scale]]) -> Coded:
     """The records of which at least one answer is scored."""
     score = np.full(rows.num_rows, np.nan)
     for source, kind in channel.kinds.items():
-        is_kind = np.ones(rows.num_rows, bool) if kind is None else pc.equal(rows["probe_kind"], kind).to_numpy()
-        score[is_kind] = _deviations(rows.filter(pa.array(is_kind)), scales.get(source, []))
+        is_kind = np.ones(rows.num_rows, bool) if kind is None else _is(rows["probe_kind"], kind)
+        score[is_kind] = _deviations(rows, is_kind, scales.get(source, []))
     is_scored = ~np.isnan(score)
-    rows = rows.filter(pa.array(is_scored))
-    days = pc.cast(rows[channel.time], pa.date32()).to_numpy()
+    scored = pa.array(is_scored)
+    days = pc.cast(rows[channel.time].filter(scored), pa.date32()).to_numpy()
     months, month = np.unique(days.astype("datetime64[M]"), return_inverse=True)
-    coders, coder = _codes(rows["coder_id"])
+    coders, coder = _codes(rows["coder_id"].filter(scored))
     records = Records(
-        line=_codes(rows["line_id"])[1],
-        scenario=_codes(rows["scenario_code"])[1],
+        line=_codes(rows["line_id"].filter(scored))[1],
+        scenario=_codes(rows["scenario_code"].filter(scored))[1],
         coder=coder,
         day=days.astype("datetime64[D]").astype(np.int64),
         period=month,
@@ -292,19 +314,36 @@ def _coded(channel: Channel, rows: pa.Table, scales: dict[str, list[Scale]]) -> 
 
 def _codes(column: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int64]]:
     """(the texts that occur, sorted; the place of each row's text among them)."""
-    distinct = column.combine_chunks().dictionary_encode()
-    texts = distinct.dictionary.to_pylist()
-    order = sorted(range(len(texts)), key=texts.__getitem__)
-    place = np.empty(len(texts), dtype=np.int64)
-    place[order] = np.arange(len(texts))
-    return [texts[number] for number in order], place[distinct.indices.to_numpy()]
+    distinct = _distinct(column)
+    texts = sorted(pc.unique(distinct.indices).to_pylist())
+    words = distinct.dictionary.take(pa.array(texts, pa.int64())).to_pylist()
+    order = sorted(range(len(texts)), key=words.__getitem__)
+    place = np.empty(len(distinct.dictionary), dtype=np.int64)
+    place[[texts[number] for number in order]] = np.arange(len(texts))
+    return [words[number] for number in order], place[distinct.indices.to_numpy()]
 
 
-def _deviations(rows: pa.Table, scales: list[Scale]) -> Floats:
-    """Mean over a record's scored answers of points less the answer's mean over all records; NaN without any."""
-    total, n_scored = np.zeros(rows.num_rows), np.zeros(rows.num_rows)
+def _distinct(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    """Every text once, and its number in each row; texts that no row has may be among them."""
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    return column.unify_dictionaries().combine_chunks()
+
+
+def _is(column: pa.ChunkedArray, text: str) -> NDArray[np.bool_]:
+    distinct = _distinct(column)
+    return pc.equal(distinct.dictionary, text).take(distinct.indices).fill_null(False).to_numpy(zero_copy_only=False)
+
+
+def _deviations(rows: Bronze, where: NDArray[np.bool_], scales: list[Scale]) -> Floats:
+    """Mean over a record's scored answers of points less the answer's mean over all records; NaN without any.
+
+    Of the records that the mask `where` marks.
+    """
+    n_records = int(where.sum())
+    total, n_scored = np.zeros(n_records), np.zeros(n_records)
     for scale in scales:
-        points = _points(rows[scale.field], scale)
+        points = _points(rows[scale.field], scale)[where]
         is_scored = ~np.isnan(points)
         total[is_scored] += points[is_scored] - (points[is_scored].mean() if is_scored.any() else 0.0)
         n_scored += is_scored
@@ -313,12 +352,12 @@ def _deviations(rows: pa.Table, scales: list[Scale]) -> Floats:
 
 def _points(column: pa.ChunkedArray, scale: Scale) -> Floats:
     """What each answer scores; NaN where none was given, or it has an NA code."""
-    distinct = column.combine_chunks().dictionary_encode()
+    distinct = _distinct(column)
     points = [scale.points.get(code, math.nan) for code in distinct.dictionary.to_pylist()]
     return np.array([*points, math.nan])[pc.fill_null(distinct.indices, len(points)).to_numpy()]
 
 
-def _scales(rules: pa.Table) -> dict[str, list[Scale]]:
+def _scales(rules: Bronze) -> dict[str, list[Scale]]:
     """{source: the questions whose answer somebody wrote down, by the rules that look them up}."""
     scales: dict[str, dict[tuple[str, str], Scale]] = {}
     columns = {source: EXPORT_TABLES[channel.table] for channel in CHANNELS for source in channel.kinds}
