@@ -21,7 +21,7 @@ from dagster_project.ingest.rows import Known
 from dagster_project.schema import PROVENANCE, TEXT, Table
 
 # What waits in memory of one table's rows, of its keys and of quarantine: the demonstration's is a tenth of it.
-WAITING_BYTES = 32 << 20
+WAITING_BYTES = 16 << 20
 # Rows of all runs together that are in memory while they are merged, and those that a file gives at a time.
 MERGED_ROWS = 300_000
 BATCH_ROWS = 2048

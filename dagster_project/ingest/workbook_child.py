@@ -67,9 +67,15 @@ def read(content: bytes, sheet_name: str | None, header_row: int, has_special_ce
 
 def as_text(cells: tuple) -> dict:
     """One column: the text of each cell, and its kinds as one string."""
-    if set(map(type, cells)) == {str}:
+    others = set(map(type, cells)) - {str}
+    if not others:
         return {"text": list(cells), "kinds": "".join(["s" if cell else "e" for cell in cells])}
-    pairs = [cell_text(cell) for cell in cells]
+    if len(others) == 1:
+        # of one type, what is equal has one text; 1, 1.0 and True would be equal too
+        told = {cell: cell_text(cell) for cell in set(cells)}
+        pairs = [told[cell] for cell in cells]
+    else:
+        pairs = [cell_text(cell) for cell in cells]
     return {"text": [text for text, _ in pairs], "kinds": "".join([kind for _, kind in pairs])}
 
 

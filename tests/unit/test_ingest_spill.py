@@ -124,6 +124,35 @@ def test_a_file_is_not_read_before_those_before_it_have_left(tmp_path: Path, mon
     assert max(n_begun - number for number, n_begun in enumerate(taken, start=1)) <= READERS
 
 
+def test_nothing_of_a_file_stays_in_memory_once_it_is_put_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Arrow's memory when a file is taken does not grow with the number of those before it."""
+    wave = SmallWave(tmp_path)
+    wave.write()
+    n_files, n_rows = 16, 1000
+    for file in range(n_files):
+        rows = [{**wave.dial[0], "拨测编号": f"D110000-{file}-{row}"} for row in range(n_rows)]
+        write_csv(wave.folder / f"dial_x{file:02}.csv", rows, "gb18030")
+    everything_is_too_much(monkeypatch)
+    monkeypatch.setattr(spill, "BATCH_ROWS", n_rows)
+    held: list[int] = []
+    sizes: list[int] = []
+
+    def take(self: Runs, rows: pa.Table) -> None:
+        if rows.num_rows == n_rows:
+            held.append(pa.total_allocated_bytes())
+            sizes.append(rows.nbytes)
+        add(self, rows)
+
+    add = Runs.add
+    monkeypatch.setattr(Runs, "add", take)
+    assert wave.ingest().n_bronze == 21 + n_files * n_rows
+    assert len(held) == n_files
+    # how far the readers are ahead differs by two files, which take twice the bytes of their rows
+    assert max(held[8:]) < max(held[:8]) + 4 * max(sizes)
+
+
 ROWS = st.lists(st.lists(st.tuples(st.sampled_from(LINES), st.integers(0, 10**6)), max_size=30), min_size=1, max_size=6)
 
 
