@@ -447,8 +447,8 @@ class _Taken:
         """Put the rows whose keys stand twice into quarantine: `judged` reads their files again."""
         keys = self._keys[table.name]
         repeated = self.repeated[table.name] = keys.repeated()
-        for file in keys.files_with(repeated) if len(repeated) else ():
-            (old,) = (each for each in self.files if (each.table, each.name) == (table.name, file))
+        concerned = keys.files_with(repeated) if len(repeated) else set()
+        for old in [each for each in self.files if each.table == table.name and each.name in concerned]:
             sheet = judged(old.delivery)
             if isinstance(sheet, FileRejected):
                 raise sheet
