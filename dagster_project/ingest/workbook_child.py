@@ -72,10 +72,11 @@ def as_text(cells: tuple) -> dict:
         return {"text": list(cells), "kinds": "".join(["s" if cell else "e" for cell in cells])}
     if len(others) == 1:
         # of one type, what is equal has one text; 1, 1.0 and True would be equal too
-        told = {cell: cell_text(cell) for cell in set(cells)}
-        pairs = [told[cell] for cell in cells]
-    else:
-        pairs = [cell_text(cell) for cell in cells]
+        texts, kinds = {}, {}
+        for cell in set(cells):
+            texts[cell], kinds[cell] = cell_text(cell)
+        return {"text": [*map(texts.__getitem__, cells)], "kinds": "".join(map(kinds.__getitem__, cells))}
+    pairs = [cell_text(cell) for cell in cells]
     return {"text": [text for text, _ in pairs], "kinds": "".join([kind for _, kind in pairs])}
 
 
