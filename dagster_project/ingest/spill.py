@@ -29,7 +29,7 @@ BATCH_ROWS = 2048
 KEYS_MEMORY = "256MB"
 N_PLACES = 4
 WRITTEN_ROWS = 20_000
-NONE = pa.array([], TEXT)
+NONE = pa.nulls(0, TEXT)  # pa.array would import pandas
 
 
 # --- rows ------------------------------------------------------------------------------------------
