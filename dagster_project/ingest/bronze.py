@@ -30,6 +30,7 @@ from dagster_project.files import replace_files, sha256_of, staged_file
 from dagster_project.ingest.faults import FileRejected, reject
 from dagster_project.ingest.fingerprint import LineInputs, input_fingerprint, surroundings_fingerprint
 from dagster_project.ingest.frozen import require_frozen
+from dagster_project.ingest.open_probes import open_probes
 from dagster_project.ingest.personal import require_key
 from dagster_project.ingest.profile import Profile, load_profile
 from dagster_project.ingest.read import Delivery, deliveries, read_cells
@@ -119,8 +120,8 @@ class IngestReport:
 def ingest_wave(paths: Paths, wave: Wave, progress: Progress = lambda _: None) -> IngestReport:
     """Read, judge and write one wave; a table is not read again where nothing of it has changed.
 
-    Writes `bronze/<table>/wave=<wave>/part-0.parquet` for the exports, quarantine, declared tables
-    and line_inputs, and the report. Raises InputRejected with every file-level fault, and leaves
+    Writes `bronze/<table>/wave=<wave>/part-0.parquet` for the exports, quarantine, declared tables,
+    open_probes and line_inputs, and the report. Raises InputRejected with every file-level fault, and leaves
     what stood before untouched; NotReconciled where rows are unaccounted for.
     """
     _discard_left_over(paths, wave.id)
@@ -325,7 +326,10 @@ def _ingest(given: _Given, progress: Progress) -> IngestReport:
     for rows in _written(paths.bronze_part("quarantine", wave), QUARANTINE, accepted.quarantine.tables(numbers)):
         n_quarantined.update(zip(rows["table_name"].to_pylist(), rows["source_file"].to_pylist(), strict=True))
     report = _report(given, accepted, n_bronze, n_quarantined, progress)
-    return _put_in_place(given, accepted, {**accepted.declared, "line_inputs": inputs.table()}, report)
+    parts = {name: paths.bronze_part(name, wave) for name in ("dial_attempts", "phone_probes")}
+    are_open = open_probes(*(part if name in accepted.standing else staged_file(part) for name, part in parts.items()))
+    small = {**accepted.declared, "open_probes": are_open, "line_inputs": inputs.table()}
+    return _put_in_place(given, accepted, small, report)
 
 
 def _accepted(given: _Given, named: dict[str, set[str]], keep: Keep, folder: Path, progress: Progress) -> _Accepted:
