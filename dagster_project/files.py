@@ -21,6 +21,7 @@ REFUSING_WORDS = (
 
 
 def sha256_of(path: Path) -> str:
+    # piece by piece: an export or the observations of a wave may be larger than the memory
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

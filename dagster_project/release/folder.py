@@ -27,9 +27,12 @@ HEADLINES = (
 )  # fmt: skip
 
 
+PARQUET = {"compression": "zstd", "write_page_index": False}  # of every Parquet file of a release
+
+
 def write_parquet(table: pa.Table, path: Path) -> None:
     """One file of a release: its bytes depend on the rows, their order and pyarrow's version alone."""
-    pq.write_table(table.replace_schema_metadata(None), path, compression="zstd", write_page_index=False)
+    pq.write_table(table.replace_schema_metadata(None), path, **PARQUET)
 
 
 def file_hashes(folder: Path) -> dict[str, str]:

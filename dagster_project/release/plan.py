@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dagster_project.errors import UsageError
 from dagster_project.ingest.faults import shown
+from dagster_project.release.observations import read_by_lines
 from dagster_project.release.reading import Release
 from dagster_project.release.uncertainty import (
     KINDS,
@@ -314,7 +314,7 @@ def _measured(release: Release) -> _Measured:
     numbers = _numbers_of_probes(release, lines.ids)
     return _Measured(
         lines=lines,
-        unit=unit_variances(variance_parts(lines.observed, lines.tier), numbers),
+        unit=unit_variances(variance_parts(lines.sums, lines.tier), numbers),
         numbers=numbers,
         diallings=np.array([release.classes[line_id]["attempts"] for line_id in lines.ids]),
         errors=np.array([error for dimension, _, _, error in standard_errors(lines) if dimension == "line"]),
@@ -323,13 +323,14 @@ def _measured(release: Release) -> _Measured:
 
 def _numbers_of_probes(release: Release, ids: list[str]) -> Ints:
     """(lines, KINDS): probes of each line, whether or not they count in its total."""
-    columns = ["line_id", "channel", "unit", "unit_id", "indicator_code"]
-    rows = pq.ParquetFile(release.folder / "observations.parquet").read(columns).filter(pc.field("unit") == "probe")
-    probes = rows.group_by(["line_id", "channel", "unit_id"]).aggregate([("indicator_code", "min")]).to_pylist()
     kinds, places = probe_kinds(release.folder), {line_id: place for place, line_id in enumerate(ids)}
     numbers = np.zeros((len(ids), len(KINDS)), dtype=np.int64)
-    for row in probes:
-        if row["line_id"] in places:
-            kind = kinds[row["channel"], row["indicator_code_min"]]
-            numbers[places[row["line_id"]], KINDS.index(kind)] += 1
+    of_probe, told_by = ["line_id", "channel", "unit_id"], "indicator_code_min"
+    for rows in read_by_lines(release.folder, [*of_probe, "unit", "indicator_code"]):
+        probes = rows.filter(pc.field("unit") == "probe").group_by(of_probe).aggregate([("indicator_code", "min")])
+        counted = probes.group_by(["line_id", "channel", told_by]).aggregate([([], "count_all")])
+        for row in counted.to_pylist():
+            if row["line_id"] in places:
+                kind = kinds[row["channel"], row[told_by]]
+                numbers[places[row["line_id"]], KINDS.index(kind)] += row["count_all"]
     return numbers

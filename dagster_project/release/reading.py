@@ -22,6 +22,7 @@ from dagster_project.ingest.reference import METHOD_BY_FILE
 from dagster_project.names import require_wave_id
 from dagster_project.paths import Paths
 from dagster_project.release.folder import MANIFEST, SYNTHETIC_NOTE, current_release
+from dagster_project.release.observations import ObservationsOfLines
 
 CHANNELS = {"all": "合并", "phone": "电话端", "web": "网络端"}
 TOTAL = "T"
@@ -174,10 +175,13 @@ class Release:
         """{line_id: channel, indicator_code, scenario_code, n_observations, n_observed, n_valid, score_nano}."""
         return _by_line(self._table("scenarios"))
 
+    def observations(self, line_id: str) -> list[Row]:
+        """channel, unit, unit_id, probe_id, scenario_code, indicator_code, score_nano, na_code of a line's."""
+        return self._observations.of(line_id)
+
     @cached_property
-    def observations(self) -> dict[str, list[Row]]:
-        """{line_id: channel, unit, unit_id, probe_id, scenario_code, indicator_code, score_nano, na_code}."""
-        return _by_line(self._table("observations"))
+    def _observations(self) -> ObservationsOfLines:
+        return ObservationsOfLines(self.folder)
 
     @cached_property
     def tree(self) -> dict[str, Node]:

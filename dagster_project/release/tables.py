@@ -19,12 +19,16 @@ from dagster_project.database import connect
 from dagster_project.paths import Paths
 from dagster_project.release.comparability import NOT_COMPARABLE
 from dagster_project.release.folder import write_parquet
+from dagster_project.release.observations import write_observations
 from dagster_project.release.uncertainty import with_rank_sets, write_standard_errors
 from dagster_project.statistics.decomposition import Leaf, decompose, printed
 from dagster_project.statistics.replication import class_probabilities
 from dagster_project.statistics.set_changes import set_change
 
 NANO = 10**9
+# Of DuckDB, which keeps what it has read until its limit, by default most of the machine; a run of observations
+# is sorted in a fifth of it.
+MEMORY = "512MiB"
 # Spreadsheets in Chinese take the wide forms too.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
@@ -40,11 +44,6 @@ EFFECTIVE_WEIGHT = (
 
 # file name -> (table, columns, order)
 TABLES = {
-    "observations": (
-        "score_observations",
-        "wave, line_id, channel, unit, unit_id, probe_id, scenario_code, indicator_code, score_nano, na_code",
-        "line_id, channel, unit, unit_id, indicator_code",
-    ),
     "line_scores": (
         "pub_line_scores",
         f"line_id, channel, level, node_code, score_nano, {_decimal('published')}, {_decimal('change')},"
@@ -107,9 +106,10 @@ def write_tables(paths: Paths, wave: str, folder: Path, note: str, baseline: Pat
     `note` stands in every row of the CSV: a file that travels alone must say what it is. `baseline` is
     the folder of the release that changes are told against, where there is one.
     """
-    folders = [paths.bronze, *([baseline] if baseline else [])]  # bronze: observations are a view of it
+    folders = [paths.bronze, *([baseline] if baseline else [])]  # the observations are a view of bronze
     frame_file = paths.bronze_part("lines", wave)
-    with connect(paths.home, paths.warehouse, folders=folders, read_only=True) as connection:
+    with connect(paths.home, paths.warehouse, folders=folders, read_only=True, memory_limit=MEMORY) as connection:
+        write_observations(connection, wave, folder)
         for name, declared in TABLES.items():
             write_parquet(_table(connection, wave, declared), folder / f"{name}.parquet")
         write_parquet(_line_classes(connection, wave), folder / "line_classes.parquet")

@@ -6,6 +6,7 @@ belong here: the formulas (`statistics/`), what readers are told of them.
 
 import hashlib
 import json
+from bisect import bisect_right
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -20,9 +21,18 @@ from numpy.typing import NDArray
 from dagster_project.files import replace_files
 from dagster_project.ingest.reference import SOURCE_CHANNEL
 from dagster_project.release.folder import write_parquet
+from dagster_project.release.observations import read_by_lines
 from dagster_project.release.reading import Release
 from dagster_project.statistics.rank_sets import rank_sets
-from dagster_project.statistics.standard_errors import Observations, line_variances, variance_of_mean
+from dagster_project.statistics.standard_errors import (
+    LineSums,
+    Observations,
+    joined,
+    line_sums,
+    line_variances,
+    no_sums,
+    variance_of_mean,
+)
 
 NANO = 10**9
 TOP = 10
@@ -31,6 +41,10 @@ KIND_OF_SOURCE = {
     "dial_attempt": "call", "phone_probe": "call", "web_inspection": "inspection", "web_submission": "request",
 }  # fmt: skip
 MEMBERS = {"province": "province_code", "rank_group": "rank_group", "tier": "tier"}  # dimension: column of the frame
+# of observations.parquet
+COLUMNS = [
+    "line_id", "channel", "unit", "unit_id", "probe_id", "scenario_code", "indicator_code", "score_nano",
+]  # fmt: skip
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -84,13 +98,13 @@ class Unit:
 class ObservedLines:
     """Lines with a total, in the order of their codes, and what was observed of them.
 
-    `tier`: a code per line. The kinds of probes of `observed` are KINDS.
+    `tier`: a code per line. The kinds of probes of `sums` are KINDS.
     """
 
     ids: list[str]
     frame: list[dict[str, Any]]
     tier: Ints
-    observed: Observations
+    sums: LineSums
 
 
 def write_standard_errors(folder: Path) -> dict[tuple[str, str], float]:
@@ -107,7 +121,7 @@ def standard_errors(lines: ObservedLines) -> list[tuple[str, str, int, float]]:
 
     Lines count as independent.
     """
-    variances = line_variances(lines.observed, lines.tier)
+    variances = line_variances(lines.sums, lines.tier)
     rows = [("line", line_id, 1, float(variance)) for line_id, variance in zip(lines.ids, variances, strict=True)]
     rows.append(("national", "all", len(lines.ids), variance_of_mean(variances)))
     for dimension, column in MEMBERS.items():
@@ -217,9 +231,9 @@ def observed_lines(folder: Path) -> ObservedLines:
     ids = sorted(totals["line_id"].to_pylist())
     frame = {row["line_id"]: row for row in _read(folder, "lines").to_pylist()}
     tiers = np.array([frame[line_id]["tier"] for line_id in ids])
-    observed = _observations(folder, ids, scores.filter(pc.field("level") == 3))
+    sums = _line_sums(folder, ids, scores.filter(pc.field("level") == 3))
     tier = np.unique(tiers, return_inverse=True)[1].astype(np.int64)
-    return ObservedLines(ids, [frame[line_id] for line_id in ids], tier, observed)
+    return ObservedLines(ids, [frame[line_id] for line_id in ids], tier, sums)
 
 
 def probe_kinds(folder: Path) -> dict[tuple[str, str], str]:
@@ -228,107 +242,114 @@ def probe_kinds(folder: Path) -> dict[tuple[str, str], str]:
     return {(SOURCE_CHANNEL[source], indicator): KIND_OF_SOURCE[source] for indicator, source in sources}
 
 
-def _observations(folder: Path, ids: list[str], leaves: pa.Table) -> Observations:
-    """The observations that count in the totals of `ids`, in the order of the file, each with its weight there.
-
-    A probe is a cluster, and so is a dialling that led to none. What a probe answers tells its kind.
-    """
-    table = _read(folder, "observations").filter(pc.is_in(pc.field("line_id"), pa.array(ids)))
-    indicators = [row["indicator_code"] for row in Release(folder).method("indicators")]
-    channels = sorted(table["channel"].unique().to_pylist())
-    line, indicator = _codes(table["line_id"], ids), _codes(table["indicator_code"], indicators)
-    channel = _codes(table["channel"], channels)
-    scenario, scenario_weight = _scenarios(folder, table)
-    probe = _codes(pc.coalesce(table["probe_id"], table["unit_id"]))
-    kind = _kinds(folder, channels, indicators)[channel, indicator]
-    leaf_weight = _leaf_weights(leaves, ids, indicators)[line, indicator]
-    # an indicator without weight stands below a node that is NA
-    counts = table["score_nano"].is_valid().to_numpy() & (leaf_weight > 0)
-    score = table["score_nano"].fill_null(0).to_numpy() / NANO
-    line, indicator, channel, scenario, scenario_weight, probe, kind, leaf_weight, score = (
-        each[counts] for each in (line, indicator, channel, scenario, scenario_weight, probe, kind, leaf_weight, score)
-    )
-    item = (line * len(indicators) + indicator) * len(channels) + channel
-    weight = (
-        leaf_weight
-        * _channel_shares(folder, indicators, channels, line, indicator, channel)
-        * _shares_of_mean(item, scenario, scenario_weight)
-    )
-    return Observations(
-        item=_dense(item),
-        probe=_dense(probe),
-        stratum=line * len(KINDS) + kind,
-        weight=weight,
-        score=score,
-        n_kinds=len(KINDS),
-    )
+def _line_sums(folder: Path, ids: list[str], leaves: pa.Table) -> LineSums:
+    """Of the lines `ids`, in their order. The file is read by runs of lines: a wave may not fit in memory."""
+    weights = _Weights(folder)
+    found, n_done = [], 0
+    for table in read_by_lines(folder, COLUMNS):
+        n_until = bisect_right(ids, table["line_id"][-1].as_py())
+        own, n_done = ids[n_done:n_until], n_until
+        found.append(line_sums(weights.observed(table, own, leaves), len(own)))
+    return joined([*found, no_sums(len(ids) - n_done, len(KINDS))])
 
 
-def _kinds(folder: Path, channels: list[str], indicators: list[str]) -> Ints:
-    """(channels, indicators): the place in KINDS of what answers it; 0 where nothing does."""
-    kinds = np.zeros((len(channels), len(indicators)), dtype=np.int64)
-    for (channel, indicator), kind in probe_kinds(folder).items():
-        if channel in channels:
-            kinds[channels.index(channel), indicators.index(indicator)] = KINDS.index(kind)
-    return kinds
+class _Weights:
+    """What an observation weighs in the total of its line, by the method of the release in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        method = Release(folder).method
+        self._indicators = [row["indicator_code"] for row in method("indicators")]
+        self._channels = sorted(set(SOURCE_CHANNEL.values()))
+        scenarios = method("scenarios")
+        # indicators of diallings are plain means, without a scenario
+        self._scenarios = ["", *(row["scenario_code"] for row in scenarios)]
+        self._scenario_weights = np.array([1.0, *(float(row["weight"]) for row in scenarios)])
+        shape = len(self._channels), len(self._indicators)
+        self._channel_weights = np.zeros(shape)
+        self._kinds = np.zeros(shape, dtype=np.int64)  # the place in KINDS of what answers it; 0 where nothing does
+        for row in method("channel_weights"):
+            self._channel_weights[self._place(row["channel"], row["indicator_code"])] = float(row["weight"])
+        for (channel, indicator), kind in probe_kinds(folder).items():
+            self._kinds[self._place(channel, indicator)] = KINDS.index(kind)
+
+    def _place(self, channel: str, indicator: str) -> tuple[int, int]:
+        return self._channels.index(channel), self._indicators.index(indicator)
+
+    def observed(self, table: pa.Table, ids: list[str], leaves: pa.Table) -> Observations:
+        """The rows of COLUMNS that count in the totals of `ids`, in their order; `leaves`: third level of line_scores.
+
+        A probe is a cluster, and so is a dialling that led to none. What a probe answers tells its kind.
+        """
+        table = table.filter(pc.is_in(pc.field("line_id"), pa.array(ids, pa.string())))
+        line, indicator = _codes(table["line_id"], ids), _codes(table["indicator_code"], self._indicators)
+        leaf_weight = self._leaf_weights(leaves, ids)[line, indicator]
+        # an indicator without weight stands below a node that is NA
+        counts = table["score_nano"].is_valid().to_numpy() & (leaf_weight > 0)
+        table, line, indicator, leaf_weight = table.filter(counts), line[counts], indicator[counts], leaf_weight[counts]
+        channel = _codes(table["channel"], self._channels)
+        scenario = _codes(pc.if_else(pc.equal(table["unit"], "attempt"), "", table["scenario_code"]), self._scenarios)
+        probe = _in_order_of_appearance(pc.coalesce(table["probe_id"], table["unit_id"]))
+        item = (line * len(self._indicators) + indicator) * len(self._channels) + channel
+        of_channel = self._channel_shares(len(ids), line, indicator, channel)
+        return Observations(
+            item=_dense(item),
+            # two lines may have a probe of one name, in different channels
+            probe=_in_order_of_appearance(pa.array(line * len(table) + probe)),
+            stratum=line * len(KINDS) + self._kinds[channel, indicator],
+            weight=leaf_weight * of_channel * self._shares_of_mean(item, scenario),
+            score=table["score_nano"].to_numpy() / NANO,
+            n_kinds=len(KINDS),
+        )
+
+    def _shares_of_mean(self, item: Ints, scenario: Ints) -> Floats:
+        """What an observation weighs in its indicator: its scenario's share, divided among the scenario's."""
+        weight = self._scenario_weights[scenario]
+        cell = _dense(item * len(self._scenarios) + scenario)
+        n = np.bincount(cell)
+        of_cell = np.zeros(len(n))
+        of_cell[cell] = weight
+        item_of_cell = np.zeros(len(n), dtype=np.int64)
+        item_of_cell[cell] = item
+        whole = np.bincount(item_of_cell, weights=of_cell)
+        return weight / whole[item] / n[cell]
+
+    def _channel_shares(self, n_lines: int, line: Ints, indicator: Ints, channel: Ints) -> Floats:
+        """The channel's weight among those in which the line has the indicator."""
+        weights = self._channel_weights.T
+        is_there = np.zeros((n_lines, *weights.shape), dtype=bool)
+        is_there[line, indicator, channel] = True
+        whole = (is_there * weights).sum(axis=2)
+        return weights[indicator, channel] / whole[line, indicator]
+
+    def _leaf_weights(self, leaves: pa.Table, ids: list[str]) -> Floats:
+        """(lines, indicators): effective weights in the line's total; 0 where the line has not the indicator."""
+        weights = np.zeros((len(ids), len(self._indicators)))
+        is_known = pc.is_in(pc.field("line_id"), pa.array(ids, pa.string())) & pc.field("effective_weight").is_valid()
+        known = leaves.filter(is_known)
+        place = _codes(known["line_id"], ids), _codes(known["node_code"], self._indicators)
+        weights[place] = known["effective_weight"].cast(pa.float64()).to_numpy()
+        return weights
 
 
-def _scenarios(folder: Path, table: pa.Table) -> tuple[Ints, Floats]:
-    """(code, weight) of each observation's scenario. Indicators of diallings are plain means, without one."""
-    rows = Release(folder).method("scenarios")
-    known = [row["scenario_code"] for row in rows]
-    is_of_attempt = pc.equal(table["unit"], "attempt")
-    scenario = _codes(pc.if_else(is_of_attempt, "", table["scenario_code"]), ["", *known])
-    return scenario, np.array([1.0, *(float(row["weight"]) for row in rows)])[scenario]
-
-
-def _shares_of_mean(item: Ints, scenario: Ints, weight: Floats) -> Floats:
-    """What an observation weighs in its indicator: its scenario's share, divided among the scenario's."""
-    cell = _dense(item * (int(scenario.max()) + 1) + scenario)
-    n = np.bincount(cell)
-    of_cell = np.zeros(len(n))
-    of_cell[cell] = weight
-    item_of_cell = np.zeros(len(n), dtype=np.int64)
-    item_of_cell[cell] = item
-    whole = np.bincount(item_of_cell, weights=of_cell)
-    return weight / whole[item] / n[cell]
-
-
-def _channel_shares(
-    folder: Path, indicators: list[str], channels: list[str], line: Ints, indicator: Ints, channel: Ints
-) -> Floats:
-    """The channel's weight among those in which the line has the indicator."""
-    weights = np.zeros((len(indicators), len(channels)))
-    for row in Release(folder).method("channel_weights"):
-        if row["channel"] in channels:
-            weights[indicators.index(row["indicator_code"]), channels.index(row["channel"])] = float(row["weight"])
-    is_there = np.zeros((int(line.max()) + 1, *weights.shape), dtype=bool)
-    is_there[line, indicator, channel] = True
-    whole = (is_there * weights).sum(axis=2)
-    return weights[indicator, channel] / whole[line, indicator]
-
-
-def _leaf_weights(leaves: pa.Table, ids: list[str], indicators: list[str]) -> Floats:
-    """(lines, indicators): effective weights in the line's total; 0 where the line has not the indicator."""
-    weights = np.zeros((len(ids), len(indicators)))
-    known = leaves.filter(pc.is_in(pc.field("line_id"), pa.array(ids)) & pc.field("effective_weight").is_valid())
-    place = _codes(known["line_id"], ids), _codes(known["node_code"], indicators)
-    weights[place] = known["effective_weight"].cast(pa.float64()).to_numpy()
-    return weights
-
-
-def _codes(values: pa.ChunkedArray, known: list[str] | None = None) -> Ints:
-    """Numbers from 0 in place of texts: places in `known`, or else in the order in which they come."""
-    if known is None:
-        return pc.dictionary_encode(values).combine_chunks().indices.to_numpy().astype(np.int64)
-    places = pc.index_in(values, pa.array(known))
+def _codes(values: pa.ChunkedArray, known: list[str]) -> Ints:
+    """Numbers from 0 in place of texts: places in `known`."""
+    places = pc.index_in(values, pa.array(known, pa.string()))
     if places.null_count:
         raise ValueError("a release names what its method and frame do not have")
     return places.to_numpy().astype(np.int64)
 
 
+def _in_order_of_appearance(values: pa.Array | pa.ChunkedArray) -> Ints:
+    """Numbers from 0, without a gap, in place of values: in the order in which they come."""
+    whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    return pc.dictionary_encode(whole).indices.to_numpy().astype(np.int64)
+
+
 def _dense(codes: Ints) -> Ints:
-    return np.unique(codes, return_inverse=True)[1].astype(np.int64)
+    """The places of the codes among those that there are; without sorting, since there are millions."""
+    is_there = np.zeros(int(codes.max(initial=-1)) + 1, dtype=bool)
+    is_there[codes] = True
+    return (np.cumsum(is_there) - 1)[codes]
 
 
 def _read(folder: Path, name: str, columns: list[str] | None = None) -> pa.Table:

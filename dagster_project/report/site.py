@@ -311,7 +311,7 @@ def _compared(release: Release, line_id: str, dimension: str, member: str, title
 def _probe_tables(release: Release, line_id: str) -> list[ProbeTable]:
     """Diallings, calls, web visits and web requests: a unit with the same indicators is of one kind."""
     units: dict[str, dict[str, Row]] = {}
-    for row in release.observations.get(line_id, []):
+    for row in release.observations(line_id):
         units.setdefault(row["unit_id"], {})[row["indicator_code"]] = row
     kinds: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
     for unit_id, cells in units.items():

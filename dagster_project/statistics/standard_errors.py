@@ -10,7 +10,7 @@ Where a line has one probe of a kind (as with web requests) its own data say not
 that of the lines of its tier stands in, which holds their true differences too and is thus an upper bound.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,7 @@ PRIOR_DF = 10  # degrees of freedom that the tier's median is worth against a li
 
 @dataclass(frozen=True)
 class Observations:
-    """Arrays of one entry per valid observation; codes count from 0.
+    """Arrays of one entry per valid observation; codes count from 0, those of items and probes without a gap.
 
     `item`: an indicator of a line in a channel. `probe`: a probe of a line. `stratum`: line * n_kinds + kind of
     probe. `weight`: of the observation in the line's total. `score`: in points.
@@ -36,6 +36,19 @@ class Observations:
     weight: Floats
     score: Floats
     n_kinds: int
+
+
+@dataclass(frozen=True)
+class LineSums:
+    """(lines, kinds): what the observations of lines come to; of every line by itself, so parts of a wave add up.
+
+    `own`, `freedom`, `counts`: as in `Parts`. `total`: the kind's part of the line's total, in points.
+    """
+
+    own: Floats
+    freedom: Ints
+    counts: Ints
+    total: Floats
 
 
 @dataclass(frozen=True)
@@ -52,13 +65,13 @@ class Parts:
     counts: Ints
 
 
-def line_variances(observed: Observations, tier: Ints) -> Floats:
+def line_variances(sums: LineSums, tier: Ints) -> Floats:
     """Variance of each line's total in squared points; `tier` holds a code per line. NaN for a line without any.
 
     A line's own variance is shrunk towards the median of its tier with PRIOR_DF degrees of freedom: some
     lines have the same answer everywhere, and no variance of their own.
     """
-    parts = variance_parts(observed, tier)
+    parts = variance_parts(sums, tier)
     by_line, df = parts.own.sum(axis=1), parts.freedom.sum(axis=1)
     is_known = df > 0
     prior = _by_tier(np.where(is_known, by_line, np.nan), tier, _median)
@@ -67,12 +80,36 @@ def line_variances(observed: Observations, tier: Ints) -> Floats:
     return np.where(parts.counts.any(axis=1), variance, np.nan)
 
 
-def variance_parts(observed: Observations, tier: Ints) -> Parts:
+def variance_parts(sums: LineSums, tier: Ints) -> Parts:
     """The variance of each line's total by kind of probe, as the line's data have it; `tier` as above."""
-    shape = len(tier), observed.n_kinds
-    own, freedom, counts = _own_variances(observed, len(tier) * observed.n_kinds)
-    single = _variances_of_single_probes(observed, counts.reshape(shape) == 1, tier)
-    return Parts(own.reshape(shape), single, freedom.reshape(shape), counts.reshape(shape))
+    single = _variances_of_single_probes(sums.total, sums.counts == 1, tier)
+    return Parts(sums.own, single, sums.freedom, sums.counts)
+
+
+def line_sums(observed: Observations, n_lines: int) -> LineSums:
+    """The sums of lines of which these are all observations; strata are numbered below `n_lines` * kinds."""
+    shape = n_lines, observed.n_kinds
+    n_strata = n_lines * observed.n_kinds
+    total = _sums(observed.stratum, observed.weight * observed.score, n_strata)
+    own, freedom, counts = _own_variances(observed, n_strata)
+    return LineSums(own.reshape(shape), freedom.reshape(shape), counts.reshape(shape), total.reshape(shape))
+
+
+def no_sums(n_lines: int, n_kinds: int) -> LineSums:
+    """Of lines without an observation."""
+    shape = n_lines, n_kinds
+    zeros, none = np.zeros(shape), np.zeros(shape, dtype=np.int64)
+    return LineSums(zeros, none, none, zeros)
+
+
+def joined(sums: Sequence[LineSums]) -> LineSums:
+    """The sums of the lines of each, one after the other; at least one."""
+    return LineSums(
+        own=np.concatenate([each.own for each in sums]),
+        freedom=np.concatenate([each.freedom for each in sums]),
+        counts=np.concatenate([each.counts for each in sums]),
+        total=np.concatenate([each.total for each in sums]),
+    )
 
 
 def _own_variances(observed: Observations, n_strata: int) -> tuple[Floats, Ints, Ints]:
@@ -89,10 +126,9 @@ def _own_variances(observed: Observations, n_strata: int) -> tuple[Floats, Ints,
     return own, freedom, counts
 
 
-def _variances_of_single_probes(observed: Observations, is_single: NDArray[np.bool_], tier: Ints) -> Floats:
+def _variances_of_single_probes(total: Floats, is_single: NDArray[np.bool_], tier: Ints) -> Floats:
     """(lines, kinds): where a line has one probe of a kind, the variance of its part among the lines of its tier."""
-    parts = np.bincount(observed.stratum, weights=observed.weight * observed.score, minlength=is_single.size)
-    spread = np.where(is_single, parts.reshape(is_single.shape), np.nan)
+    spread = np.where(is_single, total, np.nan)
     variances = [_by_tier(of_kind, tier, _variance) for of_kind in spread.T]
     return np.where(is_single, np.column_stack(variances), 0.0)
 
@@ -118,9 +154,9 @@ def _by_tier(values: Floats, tier: Ints, summary: Callable[[Floats], float]) -> 
     return result
 
 
-def _sums(codes: Ints, values: Floats) -> Floats:
+def _sums(codes: Ints, values: Floats, at_least: int = 0) -> Floats:
     # one after the other, in the order given: the same digits on every machine
-    return np.bincount(codes, weights=values).astype(np.float64)
+    return np.bincount(codes, weights=values, minlength=at_least).astype(np.float64)
 
 
 def variance_of_mean(variances: Floats) -> float:

@@ -58,11 +58,11 @@ def test_a_plan_starts_from_what_the_release_states(published: Installation, rel
 
 def test_the_parts_are_those_of_the_standard_errors(release: Release) -> None:
     lines = observed_lines(release.folder)
-    parts = variance_parts(lines.observed, lines.tier)
+    parts = variance_parts(lines.sums, lines.tier)
     own, freedom = parts.own.sum(axis=1), parts.freedom.sum(axis=1)
     medians = np.array([np.median(own[lines.tier == tier]) for tier in lines.tier])
     shrunk = (freedom * own + PRIOR_DF * medians) / (freedom + PRIOR_DF) + parts.single.sum(axis=1)
-    assert line_variances(lines.observed, lines.tier) == pytest.approx(shrunk)
+    assert line_variances(lines.sums, lines.tier) == pytest.approx(shrunk)
     # lone diallings are clusters of the calls; inspections and requests are themselves
     assert (parts.counts[:, 0] >= 15).all()
     assert set(parts.counts[:, 1].tolist()) == {15}

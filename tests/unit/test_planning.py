@@ -26,7 +26,7 @@ from dagster_project.statistics.planning import (
 )
 from dagster_project.statistics.rank_sets import Precision, rank_sets
 from dagster_project.statistics.standard_errors import PRIOR_DF, line_variances, variance_parts
-from tests.unit.test_standard_errors import observations
+from tests.unit.test_standard_errors import sums
 
 RULES = [
     ClassRule("not_measured", "no_attempts", None),
@@ -52,7 +52,7 @@ def two_kinds() -> tuple[list[tuple[int, str, str, int, float, float]], np.ndarr
 def test_the_variance_by_kind_by_hand() -> None:
     """Calls: z = .45 * (0, 10, 20) twice, 2/1 * 2 z^2 = 0, 81, 324. Requests: parts 10, 5, 0, variance 25."""
     rows, numbers = two_kinds()
-    parts = variance_parts(observations(rows, n_kinds=2), np.array([0, 0, 0]))
+    parts = variance_parts(sums(rows, n_kinds=2), np.array([0, 0, 0]))
     assert parts.own == pytest.approx(np.array([[0, 0], [81, 0], [324, 0]]))
     assert parts.single == pytest.approx(np.array([[0, 25], [0, 25], [0, 25]]))
     # of one probe: twice the part of two calls, and that of the single request as it is
@@ -61,20 +61,20 @@ def test_the_variance_by_kind_by_hand() -> None:
 
 def test_the_parts_sum_to_the_variance_before_shrinking() -> None:
     rows, _ = two_kinds()
-    observed, tier = observations(rows, n_kinds=2), np.array([0, 0, 1])
-    parts = variance_parts(observed, tier)
+    of_lines, tier = sums(rows, n_kinds=2), np.array([0, 0, 1])
+    parts = variance_parts(of_lines, tier)
     own = parts.own.sum(axis=1)
     assert own == pytest.approx([0, 81, 324])
     # a line alone in its tier is shrunk to itself: its published variance is the sum of its parts
-    assert line_variances(observed, tier)[2] == pytest.approx((parts.own + parts.single)[2].sum())
+    assert line_variances(of_lines, tier)[2] == pytest.approx((parts.own + parts.single)[2].sum())
     # the others to their tier's median, of 0 and 81
     shrunk = (own[:2] + PRIOR_DF * 40.5) / (1 + PRIOR_DF) + parts.single[:2].sum(axis=1)
-    assert line_variances(observed, tier)[:2] == pytest.approx(shrunk)
+    assert line_variances(of_lines, tier)[:2] == pytest.approx(shrunk)
 
 
 def test_a_kind_that_a_line_has_none_of_says_nothing() -> None:
     rows = [(0, "A", "p1", 0, 0.5, 60), (0, "A", "p2", 0, 0.5, 100)]
-    parts = variance_parts(observations(rows, n_kinds=2), np.array([0]))
+    parts = variance_parts(sums(rows, n_kinds=2), np.array([0]))
     unit = unit_variances(parts, np.array([[2, 0]]))
     assert unit[0, 0] == pytest.approx(800)  # z = 10 twice, 2/1 * 200 = 400, by two calls
     assert math.isnan(unit[0, 1])

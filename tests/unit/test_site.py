@@ -108,7 +108,7 @@ def test_a_line_page_holds_its_scores_and_probes(release: Release, parsed: dict[
         text = parsed[f"lines/{line_id}.html"].text
         total = scores["all", TOTAL]["published"]
         assert ("–" if total is None else f"{total:.2f}") in text
-        units = {row["unit_id"] for row in release.observations[line_id]}
+        units = {row["unit_id"] for row in release.observations(line_id)}
         counted = sum(int(number) for number in re.findall(r"(?:拨打|监测) (\d+) 次", text))
         assert counted == len(units)
 

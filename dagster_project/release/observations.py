@@ -1,0 +1,170 @@
+"""The observations of a release, in runs of whole lines: written, read by batches, found by line.
+
+Belongs here: that no step holds more of them than one run, and that none is lost on the way. Does not
+belong here: what an observation weighs (`uncertainty.py`), how it is shown.
+
+A wave has twenty thousand of them or a hundred million. The file's rows stand in the order of the lines,
+its row groups are runs of lines, and a row group tells its first and its last line: who wants one line
+reads one row group.
+"""
+
+from collections.abc import Iterator
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from dagster_project.errors import NotReconciled
+from dagster_project.release.folder import PARQUET
+
+FILE = "observations.parquet"
+# Rows of a run, and of a row group. Some 40 MB as Arrow: a query's cost is small beside such a run, and a
+# run's size small beside what the process holds anyway. A wave of the usual size is one run.
+RUN_ROWS = 2**18
+COLUMNS = "wave, line_id, channel, unit, unit_id, probe_id, scenario_code, indicator_code, score_nano, na_code"
+ORDER = "line_id, channel, unit, unit_id, indicator_code"
+LAST_TEXT = "\U0010ffff"  # no line's code comes after it
+
+Row = dict[str, Any]
+
+
+def write_observations(connection: duckdb.DuckDBPyConnection, wave: str, folder: Path) -> None:
+    """Write `observations.parquet` of the release in `folder` from the table `score_observations`, run by run.
+
+    Raises NotReconciled where they are not those that the scores were made from: by their number, line by
+    line as `score_scenarios` counted them; where one stands there twice; where the method has no rule for one.
+    """
+    query = f"""
+        select {COLUMNS}, rule_code
+        from score_observations
+        where wave = $wave and line_id > $after and line_id <= $upto
+        order by {ORDER}
+    """  # noqa: S608  # identifiers come from the constants above, values are bound
+    writer: pq.ParquetWriter | None = None
+    try:
+        for after, upto, n_expected in _runs(connection, wave):
+            rows = connection.sql(query, params={"wave": wave, "after": after, "upto": upto}).to_arrow_reader(RUN_ROWS)
+            n_rows, last = 0, rows.schema.empty_table()
+            for batch in rows:
+                table = pa.table(batch)
+                _require_ruled(table)
+                _require_distinct(pa.concat_tables([last, table]))
+                n_rows, last = n_rows + len(table), table.slice(len(table) - 1)
+                table = table.drop_columns("rule_code").replace_schema_metadata(None)
+                writer = writer or pq.ParquetWriter(folder / FILE, table.schema, **PARQUET)
+                writer.write_table(table)
+            if n_rows != n_expected:
+                raise NotReconciled(
+                    f"{wave}:代码大于 {after!r}、至 {upto!r} 为止的线路有观测 {n_rows} 条,得分所依据的为 "
+                    f"{n_expected} 条,请重新运行 / {n_rows} observations of the lines after {after!r} up to {upto!r}, "
+                    f"but the scores were made from {n_expected}; run the wave again"
+                )
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def _runs(connection: duckdb.DuckDBPyConnection, wave: str) -> Iterator[tuple[str, str, int]]:
+    """(line before the first, last line, observations) of each run; together they are all lines that could be.
+
+    A line that has more than a run's rows is a run by itself.
+    """
+    sizes = connection.execute(
+        "select line_id, cast(sum(n_observations) as bigint) from score_scenarios where wave = ? group by line_id"
+        " order by line_id",
+        [wave],
+    ).fetchall()
+    after, last, n_rows = "", "", 0
+    for line_id, n_of_line in sizes:
+        if n_rows and n_rows + n_of_line > RUN_ROWS:
+            yield after, last, n_rows
+            after, n_rows = last, 0
+        last, n_rows = line_id, n_rows + n_of_line
+    yield after, LAST_TEXT, n_rows
+
+
+def _require_ruled(table: pa.Table) -> None:
+    unruled = table.filter(pc.field("rule_code").is_null()).slice(0, 1)
+    for row in unruled.to_pylist():
+        raise NotReconciled(
+            f"线路 {row['line_id']} 的 {row['unit_id']} 没有适用于 {row['indicator_code']} 的计分规则 / no scoring "
+            f"rule fits {row['indicator_code']} of {row['unit_id']}, line {row['line_id']}"
+        )
+
+
+def _require_distinct(table: pa.Table) -> None:
+    """Rows of one key stand one after the other: their order, and so the file's bytes, would be left to chance."""
+    before, after = table.slice(0, len(table) - 1), table.slice(1)
+    same = reduce(pc.and_, (pc.equal(before[name], after[name]) for name in ORDER.split(", ")))
+    for row in before.filter(same).slice(0, 1).to_pylist():
+        raise NotReconciled(
+            f"线路 {row['line_id']} 的 {row['unit_id']} 对 {row['indicator_code']} 有不止一条观测 / {row['unit_id']} "
+            f"of line {row['line_id']} has more than one observation of {row['indicator_code']}"
+        )
+
+
+def read_by_lines(folder: Path, columns: list[str]) -> Iterator[pa.Table]:
+    """The observations of the release in `folder`, lines whole and in order; `columns` must hold `line_id`.
+
+    A table is about a row group, or a line where that is more. In a release of an older version a line may
+    begin in one row group and end in the next.
+    """
+    file = pq.ParquetFile(folder / FILE)
+    held: list[pa.Table] = []  # of the last line that was read
+    for number in range(file.num_row_groups):
+        table = file.read_row_group(number, columns)
+        if not len(table):
+            continue
+        runs = _places(table["line_id"])
+        first, last = next(iter(runs)), next(reversed(runs))
+        if held and held[0]["line_id"][0].as_py() != first:
+            yield pa.concat_tables(held)
+            held = []
+        begin = runs[last][0]
+        if first != last:
+            yield pa.concat_tables([*held, table.slice(0, begin)])
+            held = []
+        held.append(table.slice(begin))
+    if held:
+        yield pa.concat_tables(held)
+
+
+class ObservationsOfLines:
+    """The observations of one line at a time, from the row groups that have it.
+
+    What was read last is kept: whoever goes through the lines in their order reads the file once.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = pq.ParquetFile(folder / FILE)
+        self._groups: tuple[int, ...] = ()
+        self._table: pa.Table = None
+        self._places: dict[str, tuple[int, int]] = {}
+        column = self._file.schema_arrow.get_field_index("line_id")
+        parts = [self._file.metadata.row_group(number) for number in range(self._file.num_row_groups)]
+        told = [(part.column(column).statistics if part.num_rows else None) for part in parts]
+        # (first, last) line of each row group that has any
+        self._lines = {number: (each.min, each.max) for number, each in enumerate(told) if each is not None}
+
+    def of(self, line_id: str) -> list[Row]:
+        """Its rows in the order of the file; none where it has none."""
+        groups = tuple(number for number, (first, last) in self._lines.items() if first <= line_id <= last)
+        if groups and groups != self._groups:
+            self._groups, self._table = groups, self._file.read_row_groups(groups)
+            self._places = _places(self._table["line_id"])
+        begin, length = self._places.get(line_id, (0, 0)) if groups else (0, 0)
+        rows: list[Row] = self._table.slice(begin, length).to_pylist() if length else []
+        return rows
+
+
+def _places(lines: pa.ChunkedArray) -> dict[str, tuple[int, int]]:
+    """{line: (place of its first row, number of rows)}, lines in order."""
+    runs = pc.run_end_encode(lines.combine_chunks(), pa.int64())
+    ends = runs.run_ends.to_pylist()
+    return {
+        line: (begin, end - begin) for line, begin, end in zip(runs.values.to_pylist(), [0, *ends], ends, strict=False)
+    }
