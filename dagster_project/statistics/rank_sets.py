@@ -9,7 +9,7 @@ standardised difference among the pairs that no earlier step has told apart.
 Percentiles of bootstrapped ranks are no confidence sets: under ties they cover 4 % in place of 95 %.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,7 @@ N_DRAWS = 10_000
 # Candidates per draw for the largest difference: a unit that is far out decides it nearly always.
 N_FAR = 40
 BLOCK = 250  # draws at a time: what a step holds in memory fits a core's cache
+DIFFERENCES = 2**17  # at a time, for the same reason: thousands of units by all draws would be hundreds of megabytes
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,10 @@ def rank_sets(scores: Sequence[float], errors: Sequence[float], seed: int, n_dra
     standard error is not positive, or the lengths differ.
     """
     observed, noise = _compared(scores, errors, seed, n_draws)
-    first = noise.largest()
-    each = _step_down(np.abs(observed), noise, is_simultaneous=False, largest=first)
-    together = _step_down(np.abs(observed), noise, is_simultaneous=True, largest=first)
-    return RankSets(*_bounds(observed, each), *_bounds(observed, together), is_apart=together)
+    each = np.array([_apart_from(j, np.abs(row), noise) for j, row in enumerate(observed)]).reshape(observed.shape)
+    low, high = _bounds(observed, each)
+    together = _of_others(_stepped(np.abs(observed), noise, noise.largest, np.eye(len(observed), dtype=bool)))
+    return RankSets(low, high, *_bounds(observed, together), is_apart=together)
 
 
 def _compared(scores: Sequence[float], errors: Sequence[float], seed: int, n_draws: int) -> tuple[Floats, "_Noise"]:
@@ -68,7 +69,10 @@ def _compared(scores: Sequence[float], errors: Sequence[float], seed: int, n_dra
 
 @dataclass(frozen=True)
 class Told:
-    """What the statement on all units tells apart at one precision. `high`: the highest rank each could have."""
+    """What the statement on all units tells apart at one precision. `high`: the highest rank each could have.
+
+    `largest`: (units, draws), of what is not told apart.
+    """
 
     high: Ints
     is_apart: Bools
@@ -86,12 +90,13 @@ class Precision:
     def __init__(self, scores: Sequence[float], errors: Sequence[float], seed: int, n_draws: int = N_DRAWS) -> None:
         self._observed, self._noise = _compared(scores, errors, seed, n_draws)
         n = len(self._observed)
-        self.start = Told(np.full(n, n), np.eye(n, dtype=bool), self._noise.largest())
+        self.start = Told(np.full(n, n), np.eye(n, dtype=bool), self._noise.largest)
 
     def told(self, factor: float, since: Told) -> Told:
         """With `factor` times the probes: errors divided by its root. `since`: `start`, or of no greater factor."""
         size = np.abs(self._observed) * np.sqrt(factor)
-        is_apart, largest = _stepped(size, self._noise, True, since.largest, since.is_apart)
+        largest = since.largest.copy()
+        is_apart = _stepped(size, self._noise, largest, since.is_apart)
         return Told(_bounds(self._observed, _of_others(is_apart))[1], is_apart, largest)
 
 
@@ -102,60 +107,79 @@ def _bounds(observed: Floats, is_apart: Bools) -> tuple[Ints, Ints]:
 
 
 class _Noise:
-    """Draws of what chance adds to the scores, and how far it sets units apart."""
+    """Draws of what chance adds to the scores, and how far it sets units apart.
+
+    `largest`: (units, draws), the largest standardised difference of a unit to any other.
+    """
 
     def __init__(self, observed: Floats, errors: Floats, inverse_scale: Floats, seed: int, n_draws: int) -> None:
-        self._direction = np.sign(observed)
+        self._direction = np.sign(observed).astype(np.int8)
         self._inverse_scale = inverse_scale
-        self._normal = np.random.default_rng(seed).standard_normal((n_draws, len(errors)))
-        self._noise = self._normal * errors
-        self._by_unit = np.ascontiguousarray(self._noise.T)
-        self._far, self._others = _far_out(self._normal)
+        shape = len(errors), n_draws
+        self._by_unit, self.largest = np.empty(shape), np.empty(shape)
+        random = np.random.default_rng(seed)
+        for start in range(0, n_draws, BLOCK):
+            normal = random.standard_normal((min(BLOCK, n_draws - start), len(errors)))
+            part = slice(start, start + len(normal))
+            noise = normal * errors
+            self._by_unit[:, part] = noise.T
+            self.largest[:, part] = self._largest(normal, noise, start).T
 
-    def largest(self) -> Floats:
-        """(draws, units): the largest standardised difference of a unit to any other.
+    def _largest(self, normal: Floats, noise: Floats, start: int) -> Floats:
+        """(draws, units) of the draws from `start` on.
 
         A difference of standard normals g is at most sqrt(g_j^2 + g_k^2). So only units that are far out
         need be looked at, unless even that bound leaves room for another; then all are.
         """
-        found = np.zeros(self._noise.shape)
-        for start in range(0, len(found), BLOCK):
-            part = slice(start, start + BLOCK)
-            noise, best = self._noise[part], found[part]
-            rows = np.arange(len(noise))
-            for units in self._far[part].T:
-                difference = noise - noise[rows, units][:, None]
-                np.abs(difference, out=difference)
-                difference *= self._inverse_scale[units]
-                np.maximum(best, difference, out=best)
-            left = best**2 - self._normal[part] ** 2 < self._others[part][:, None] ** 2
-            for j in np.flatnonzero(left.any(axis=0)).tolist():
-                draws = np.flatnonzero(left[:, j])
-                best[draws, j] = np.abs(self._differences(j, start + draws)).max(axis=0)
-        return found
+        best = np.zeros(noise.shape)
+        far, others = _far_out(normal)
+        rows = np.arange(len(noise))
+        for units in far.T:
+            difference = noise - noise[rows, units][:, None]
+            np.abs(difference, out=difference)
+            difference *= self._inverse_scale[units]
+            np.maximum(best, difference, out=best)
+        left = best**2 - normal**2 < others[:, None] ** 2
+        for j in np.flatnonzero(left.any(axis=0)).tolist():
+            draws = np.flatnonzero(left[:, j])
+            best[draws, j] = np.abs(self._differences(j, start + draws)).max(axis=0)
+        return best
 
-    def narrowed(self, largest: Floats, is_closed: Bools, is_apart: Bools) -> Floats:
-        """`largest` once the pairs `is_closed` are told apart, and those `is_apart` in all.
+    def narrowed(self, j: int, largest: Floats, is_closed: Bools, is_apart: Bools) -> Floats:
+        """(draws,): `largest` of unit `j` once the others `is_closed` are told apart from it, and `is_apart` in all.
 
         That one of the two is ahead is then settled; that it is behind is a statement of its own, which was not
         made: differences that way count on. Few draws have their largest difference in what was closed: only
         those are looked at again.
         """
         result = largest.copy()
-        for j in np.flatnonzero(is_closed.any(axis=1)).tolist():
-            closed = np.flatnonzero(is_closed[j])
-            settled = self._direction[j, closed][:, None] * self._differences(j, slice(None), closed)
-            draws = np.flatnonzero(settled.max(axis=0) >= largest[:, j])
-            again = self._differences(j, draws)
-            open_ones = np.where(is_apart[j][:, None], -self._direction[j][:, None] * again, np.abs(again))
-            result[draws, j] = open_ones.max(axis=0)
+        closed = np.flatnonzero(is_closed)
+        settled, behind = self._direction[j, closed][:, None], -self._direction[j][:, None]
+        for part in _blocks(len(closed), np.arange(len(largest))):
+            highest = (settled * self._differences(j, part, closed)).max(axis=0)
+            for draws in _blocks(len(is_apart), part[highest >= largest[part]]):
+                again = self._differences(j, draws)
+                result[draws] = np.where(is_apart[:, None], behind * again, np.abs(again)).max(axis=0)
         return result
 
-    def _differences(self, j: int, draws: slice | Ints, others: slice | Ints = slice(None)) -> Floats:
-        """(others, draws): by how much chance puts the others ahead of `j`, standardised; of itself 0."""
-        differences: Floats = self._by_unit[others][:, draws] - self._by_unit[j, draws]
-        differences *= self._inverse_scale[j, others][:, None]
+    def _differences(self, j: int, draws: Ints, others: Ints | None = None) -> Floats:
+        """(others, draws): by how much chance puts the others ahead of `j`, standardised; of itself 0. None: all."""
+        units = slice(None) if others is None else others
+        consecutive = slice(draws[0], draws[-1] + 1)
+        if len(draws) == consecutive.stop - consecutive.start:
+            differences: Floats = self._by_unit[units, consecutive] - self._by_unit[j, consecutive]
+        elif others is None:
+            differences = self._by_unit[:, draws] - self._by_unit[j, draws]
+        else:
+            differences = self._by_unit[np.ix_(others, draws)] - self._by_unit[j, draws]
+        differences *= self._inverse_scale[j, units][:, None]
         return differences
+
+
+def _blocks(n_others: int, draws: Ints) -> Iterator[Ints]:
+    """`draws` in parts that give about DIFFERENCES with `n_others` each."""
+    n = max(DIFFERENCES // max(n_others, 1), 1)
+    return (draws[start : start + n] for start in range(0, len(draws), n))
 
 
 def _far_out(normal: Floats) -> tuple[Ints, Floats]:
@@ -169,27 +193,34 @@ def _far_out(normal: Floats) -> tuple[Ints, Floats]:
     return far, size[np.arange(n_draws), others]
 
 
-def _step_down(observed: Floats, noise: _Noise, is_simultaneous: bool, largest: Floats) -> Bools:
-    """Which pairs are told apart: in each row by itself, or in all rows at once. `largest`: of all pairs."""
-    itself = np.eye(len(observed), dtype=bool)  # a unit is not compared with itself
-    return _of_others(_stepped(observed, noise, is_simultaneous, largest, itself)[0])
+def _apart_from(j: int, size: Floats, noise: _Noise) -> Bools:
+    """(units,): which the statement on `j` alone tells apart from it. `size`: of its standardised differences."""
+    is_apart = np.arange(len(size)) == j  # a unit is not compared with itself
+    largest = noise.largest[j]
+    while True:
+        found = ~is_apart & (size > _critical(largest))
+        if not found.any():
+            return is_apart & (np.arange(len(size)) != j)
+        is_apart = is_apart | found
+        largest = noise.narrowed(j, largest, found, is_apart)
 
 
-def _stepped(
-    observed: Floats, noise: _Noise, is_simultaneous: bool, largest: Floats, is_apart: Bools
-) -> tuple[Bools, Floats]:
-    """Tell apart, step by step, what can be beyond `is_apart`. `largest`: of the pairs that are not apart yet.
+def _stepped(size: Floats, noise: _Noise, largest: Floats, is_apart: Bools) -> Bools:
+    """Tell apart, step by step, what can be beyond `is_apart` in the statement on all.
 
-    Returns what is apart in the end, and the largest of what is not.
+    `largest`: of the pairs that are not apart yet, in the end of those that are not apart then: it is changed.
     """
     while True:
-        compared = largest.max(axis=1, keepdims=True) if is_simultaneous else largest
-        critical = np.quantile(compared, LEVEL, axis=0, method="higher")
-        found = ~is_apart & (observed > critical[:, None])
+        found = ~is_apart & (size > _critical(largest.max(axis=0)))
         if not found.any():
-            return is_apart, largest
+            return is_apart
         is_apart = is_apart | found
-        largest = noise.narrowed(largest, found, is_apart)
+        for j in np.flatnonzero(found.any(axis=1)).tolist():
+            largest[j] = noise.narrowed(j, largest[j], found[j], is_apart[j])
+
+
+def _critical(largest: Floats) -> float:
+    return float(np.quantile(largest, LEVEL, method="higher"))
 
 
 def _of_others(is_apart: Bools) -> Bools:

@@ -65,6 +65,7 @@ def test_a_slow_second_way_agrees(n_far: int, seed: int, monkeypatch: pytest.Mon
     """With few candidates per draw the bound decides nearly nothing, and every comparison is made."""
     monkeypatch.setattr(module, "N_FAR", n_far)
     monkeypatch.setattr(module, "BLOCK", 7)
+    monkeypatch.setattr(module, "DIFFERENCES", 50)  # of hundreds: thousands of units are compared piece by piece
     random = np.random.default_rng(seed)
     x, se = 80 + 6 * random.standard_normal(12), random.uniform(0.3, 2, 12)
     found = rank_sets(x, se, seed, n_draws=300)
