@@ -1,17 +1,15 @@
-"""The observations of a release, in runs of whole lines: written, read by batches, found by line.
+"""The observations of a release, in runs of whole lines: written, and read again.
 
 Belongs here: that no step holds more of them than one run, and that none is lost on the way. Does not
 belong here: what an observation weighs (`uncertainty.py`), how it is shown.
 
 A wave has twenty thousand of them or a hundred million. The file's rows stand in the order of the lines,
-its row groups are runs of lines, and a row group tells its first and its last line: who wants one line
-reads one row group.
+its row groups are runs of lines: who wants one line reads one row group (`by_line.py`).
 """
 
 from collections.abc import Iterator
 from functools import reduce
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -19,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dagster_project.errors import NotReconciled
+from dagster_project.release.by_line import places
 from dagster_project.release.folder import PARQUET
 
 FILE = "observations.parquet"
@@ -28,8 +27,6 @@ RUN_ROWS = 2**18
 COLUMNS = "wave, line_id, channel, unit, unit_id, probe_id, scenario_code, indicator_code, score_nano, na_code"
 ORDER = "line_id, channel, unit, unit_id, indicator_code"
 LAST_TEXT = "\U0010ffff"  # no line's code comes after it
-
-Row = dict[str, Any]
 
 
 def write_observations(connection: duckdb.DuckDBPyConnection, wave: str, folder: Path) -> None:
@@ -119,7 +116,7 @@ def read_by_lines(folder: Path, columns: list[str]) -> Iterator[pa.Table]:
         table = file.read_row_group(number, columns)
         if not len(table):
             continue
-        runs = _places(table["line_id"])
+        runs = places(table["line_id"])
         first, last = next(iter(runs)), next(reversed(runs))
         if held and held[0]["line_id"][0].as_py() != first:
             yield pa.concat_tables(held)
@@ -131,40 +128,3 @@ def read_by_lines(folder: Path, columns: list[str]) -> Iterator[pa.Table]:
         held.append(table.slice(begin))
     if held:
         yield pa.concat_tables(held)
-
-
-class ObservationsOfLines:
-    """The observations of one line at a time, from the row groups that have it.
-
-    What was read last is kept: whoever goes through the lines in their order reads the file once.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._file = pq.ParquetFile(folder / FILE)
-        self._groups: tuple[int, ...] = ()
-        self._table: pa.Table = None
-        self._places: dict[str, tuple[int, int]] = {}
-        column = self._file.schema_arrow.get_field_index("line_id")
-        parts = [self._file.metadata.row_group(number) for number in range(self._file.num_row_groups)]
-        told = [(part.column(column).statistics if part.num_rows else None) for part in parts]
-        # (first, last) line of each row group that has any
-        self._lines = {number: (each.min, each.max) for number, each in enumerate(told) if each is not None}
-
-    def of(self, line_id: str) -> list[Row]:
-        """Its rows in the order of the file; none where it has none."""
-        groups = tuple(number for number, (first, last) in self._lines.items() if first <= line_id <= last)
-        if groups and groups != self._groups:
-            self._groups, self._table = groups, self._file.read_row_groups(groups)
-            self._places = _places(self._table["line_id"])
-        begin, length = self._places.get(line_id, (0, 0)) if groups else (0, 0)
-        rows: list[Row] = self._table.slice(begin, length).to_pylist() if length else []
-        return rows
-
-
-def _places(lines: pa.ChunkedArray) -> dict[str, tuple[int, int]]:
-    """{line: (place of its first row, number of rows)}, lines in order."""
-    runs = pc.run_end_encode(lines.combine_chunks(), pa.int64())
-    ends = runs.run_ends.to_pylist()
-    return {
-        line: (begin, end - begin) for line, begin, end in zip(runs.values.to_pylist(), [0, *ends], ends, strict=False)
-    }

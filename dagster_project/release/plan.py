@@ -23,7 +23,6 @@ from dagster_project.release.uncertainty import (
     KINDS,
     ObservedLines,
     observed_lines,
-    probe_kinds,
     rank_seed,
     ranked_units,
     standard_errors,
@@ -323,7 +322,7 @@ def _measured(release: Release) -> _Measured:
 
 def _numbers_of_probes(release: Release, ids: list[str]) -> Ints:
     """(lines, KINDS): probes of each line, whether or not they count in its total."""
-    kinds, places = probe_kinds(release.folder), {line_id: place for place, line_id in enumerate(ids)}
+    kinds, places = release.probe_kinds, {line_id: place for place, line_id in enumerate(ids)}
     numbers = np.zeros((len(ids), len(KINDS)), dtype=np.int64)
     of_probe, told_by = ["line_id", "channel", "unit_id"], "indicator_code_min"
     for rows in read_by_lines(release.folder, [*of_probe, "unit", "indicator_code"]):

@@ -18,15 +18,19 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from dagster_project.errors import UsageError
-from dagster_project.ingest.reference import METHOD_BY_FILE
+from dagster_project.ingest.reference import METHOD_BY_FILE, SOURCE_CHANNEL
 from dagster_project.names import require_wave_id
 from dagster_project.paths import Paths
+from dagster_project.release.by_line import ByLine, Row
 from dagster_project.release.folder import MANIFEST, SYNTHETIC_NOTE, current_release
-from dagster_project.release.observations import ObservationsOfLines
+from dagster_project.release.observations import FILE
 
 CHANNELS = {"all": "合并", "phone": "电话端", "web": "网络端"}
 TOTAL = "T"
-Row = dict[str, Any]
+# {source of a scoring rule: what a vendor is asked for}; a call comes with its diallings
+KIND_OF_SOURCE = {
+    "dial_attempt": "call", "phone_probe": "call", "web_inspection": "inspection", "web_submission": "request",
+}  # fmt: skip
 Lead = tuple["Node", Decimal]  # an indicator, and by how many points it is ahead
 
 
@@ -108,20 +112,17 @@ class Release:
         return {row["line_id"]: row for row in self._table("lines")}
 
     @cached_property
-    def scores(self) -> dict[str, dict[tuple[str, str], Row]]:
+    def scores(self) -> ByLine[dict[tuple[str, str], Row]]:
         """{line_id: {(channel, node code): level, score_nano, published, change, effective_weight, na_reason}}."""
-        scores: dict[str, dict[tuple[str, str], Row]] = defaultdict(dict)
-        for row in self._table("line_scores"):
-            scores[row["line_id"]][row["channel"], row["node_code"]] = row
-        return dict(scores)
+        return ByLine(
+            self.folder / "line_scores.parquet",
+            lambda rows: {(row["channel"], row["node_code"]): row for row in rows},
+        )
 
     @cached_property
-    def contributions(self) -> dict[str, dict[str, Row]]:
+    def contributions(self) -> ByLine[dict[str, Row]]:
         """{line_id: {third-level code: score_effect_nano, structure_effect_nano, contribution}} to its change."""
-        contributions: dict[str, dict[str, Row]] = defaultdict(dict)
-        for row in self._table("contributions"):
-            contributions[row["line_id"]][row["node_code"]] = row
-        return dict(contributions)
+        return ByLine(self.folder / "contributions.parquet", lambda rows: {row["node_code"]: row for row in rows})
 
     @cached_property
     def set_changes(self) -> dict[tuple[str, str], Row]:
@@ -171,17 +172,27 @@ class Release:
         return {(row["dimension"], row["member"]): row["standard_error"] for row in rows}
 
     @cached_property
-    def scenarios(self) -> dict[str, list[Row]]:
+    def scenarios(self) -> ByLine[list[Row]]:
         """{line_id: channel, indicator_code, scenario_code, n_observations, n_observed, n_valid, score_nano}."""
-        return _by_line(self._table("scenarios"))
-
-    def observations(self, line_id: str) -> list[Row]:
-        """channel, unit, unit_id, probe_id, scenario_code, indicator_code, score_nano, na_code of a line's."""
-        return self._observations.of(line_id)
+        return ByLine(self.folder / "scenarios.parquet", list)
 
     @cached_property
-    def _observations(self) -> ObservationsOfLines:
-        return ObservationsOfLines(self.folder)
+    def n_observations(self) -> dict[str, int]:
+        """{line_id: how many observations it has}."""
+        counts = pq.ParquetFile(self.folder / "scenarios.parquet").read(["line_id", "n_observations"])
+        sums = counts.group_by("line_id").aggregate([("n_observations", "sum")])
+        return dict(zip(sums["line_id"].to_pylist(), sums["n_observations_sum"].to_pylist(), strict=True))
+
+    @cached_property
+    def observations(self) -> ByLine[list[Row]]:
+        """{line_id: channel, unit, unit_id, probe_id, scenario_code, indicator_code, score_nano, na_code}."""
+        return ByLine(self.folder / FILE, list, n_held=1)
+
+    @cached_property
+    def probe_kinds(self) -> dict[tuple[str, str], str]:
+        """{(channel, indicator): the kind of probe that answers it}, of KIND_OF_SOURCE."""
+        sources = {(row["indicator_code"], row["source"]) for row in self.method("scoring_rules")}
+        return {(SOURCE_CHANNEL[source], indicator): KIND_OF_SOURCE[source] for indicator, source in sources}
 
     @cached_property
     def tree(self) -> dict[str, Node]:
@@ -250,10 +261,3 @@ def read_current(paths: Paths, wave: str) -> Release:
     if folder is None:
         raise UsageError(f"{wave}:尚无发布,请先运行 / nothing is published yet; run the wave first")
     return Release(folder)
-
-
-def _by_line(rows: list[Row]) -> dict[str, list[Row]]:
-    by_line: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        by_line[row["line_id"]].append(row)
-    return dict(by_line)

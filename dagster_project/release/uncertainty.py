@@ -22,7 +22,7 @@ from dagster_project.files import replace_files
 from dagster_project.ingest.reference import SOURCE_CHANNEL
 from dagster_project.release.folder import write_parquet
 from dagster_project.release.observations import read_by_lines
-from dagster_project.release.reading import Release
+from dagster_project.release.reading import KIND_OF_SOURCE, Release
 from dagster_project.statistics.rank_sets import rank_sets
 from dagster_project.statistics.standard_errors import (
     LineSums,
@@ -36,10 +36,7 @@ from dagster_project.statistics.standard_errors import (
 
 NANO = 10**9
 TOP = 10
-KINDS = ("call", "inspection", "request")  # what a vendor is asked for; a call comes with its diallings
-KIND_OF_SOURCE = {
-    "dial_attempt": "call", "phone_probe": "call", "web_inspection": "inspection", "web_submission": "request",
-}  # fmt: skip
+KINDS = tuple(dict.fromkeys(KIND_OF_SOURCE.values()))
 MEMBERS = {"province": "province_code", "rank_group": "rank_group", "tier": "tier"}  # dimension: column of the frame
 # of observations.parquet
 COLUMNS = [
@@ -236,12 +233,6 @@ def observed_lines(folder: Path) -> ObservedLines:
     return ObservedLines(ids, [frame[line_id] for line_id in ids], tier, sums)
 
 
-def probe_kinds(folder: Path) -> dict[tuple[str, str], str]:
-    """{(channel, indicator): which of KINDS answers it}, by the method of the release in `folder`."""
-    sources = {(row["indicator_code"], row["source"]) for row in Release(folder).method("scoring_rules")}
-    return {(SOURCE_CHANNEL[source], indicator): KIND_OF_SOURCE[source] for indicator, source in sources}
-
-
 def _line_sums(folder: Path, ids: list[str], leaves: pa.Table) -> LineSums:
     """Of the lines `ids`, in their order. The file is read by runs of lines: a wave may not fit in memory."""
     weights = _Weights(folder)
@@ -257,7 +248,8 @@ class _Weights:
     """What an observation weighs in the total of its line, by the method of the release in `folder`."""
 
     def __init__(self, folder: Path) -> None:
-        method = Release(folder).method
+        release = Release(folder)
+        method = release.method
         self._indicators = [row["indicator_code"] for row in method("indicators")]
         self._channels = sorted(set(SOURCE_CHANNEL.values()))
         scenarios = method("scenarios")
@@ -269,7 +261,7 @@ class _Weights:
         self._kinds = np.zeros(shape, dtype=np.int64)  # the place in KINDS of what answers it; 0 where nothing does
         for row in method("channel_weights"):
             self._channel_weights[self._place(row["channel"], row["indicator_code"])] = float(row["weight"])
-        for (channel, indicator), kind in probe_kinds(folder).items():
+        for (channel, indicator), kind in release.probe_kinds.items():
             self._kinds[self._place(channel, indicator)] = KINDS.index(kind)
 
     def _place(self, channel: str, indicator: str) -> tuple[int, int]:

@@ -12,7 +12,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,11 @@ DOWNLOADS = ("figures.json", "claims.json", "rankings.csv", "quality.json", "man
 NA_LABELS = {
     "not_applicable": "不适用", "invalid": "无效", "not_reached": "未接通", "no_reply": "未回复", "missing": "缺失",
 }  # fmt: skip
+# Observations that a line's page tells one by one. A line of the usual plan has three to four hundred; a
+# page of thousands is read by nobody, and three thousand such pages are no site that opens from a folder.
+MOST_TOLD = 1_000
+TITLES = {("phone", "attempt"): "拨打", ("phone", "probe"): "电话监测", ("web", "probe"): "网络监测"}
+NO_SCENARIO = "none"  # of scenarios.parquet: an indicator of diallings is a plain mean
 N_EXTREMES = 3  # strengths and weaknesses that a line's page names
 
 
@@ -253,6 +258,7 @@ def _place(release: Release, row: Row) -> Row:
 def _line(release: Release, line_id: str) -> Row:
     line, scores = release.lines[line_id], release.scores[line_id]
     tier = release.aggregates["tier", line["tier"]]
+    n_observations = release.n_observations.get(line_id, 0)
     return {
         "line": line,
         "total": scores["all", TOTAL],
@@ -278,7 +284,8 @@ def _line(release: Release, line_id: str) -> Row:
             )
             if release.aggregates[dimension, member]["all", TOTAL]["n"] > 1
         ],
-        "probes": _probe_tables(release, line_id),
+        "n_untold": n_observations if n_observations > MOST_TOLD else None,
+        "probes": (_summary_tables if n_observations > MOST_TOLD else _probe_tables)(release, line_id),
     }
 
 
@@ -311,19 +318,47 @@ def _compared(release: Release, line_id: str, dimension: str, member: str, title
 def _probe_tables(release: Release, line_id: str) -> list[ProbeTable]:
     """Diallings, calls, web visits and web requests: a unit with the same indicators is of one kind."""
     units: dict[str, dict[str, Row]] = {}
-    for row in release.observations(line_id):
+    for row in release.observations.get(line_id, []):
         units.setdefault(row["unit_id"], {})[row["indicator_code"]] = row
     kinds: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
     for unit_id, cells in units.items():
         first = next(iter(cells.values()))
         kinds.setdefault((first["channel"], first["unit"], tuple(sorted(cells))), []).append(unit_id)
-    titles = {("phone", "attempt"): "拨打", ("phone", "probe"): "电话监测", ("web", "probe"): "网络监测"}
     return [
         _probe_table(
-            release, titles.get((channel, unit), f"{channel} {unit}"), codes, {each: units[each] for each in ids}
+            release, TITLES.get((channel, unit), f"{channel} {unit}"), codes, {each: units[each] for each in ids}
         )
         for (channel, unit, codes), ids in kinds.items()
     ]
+
+
+def _summary_tables(release: Release, line_id: str) -> list[ProbeTable]:
+    """The same kinds where a line has too many observations: the mean of each scenario, and of how many it is."""
+    kinds: dict[tuple[str, str, str], dict[str, list[Row]]] = {}
+    for row in release.scenarios[line_id]:
+        unit = "attempt" if row["scenario_code"] == NO_SCENARIO else "probe"
+        kind = release.probe_kinds[row["channel"], row["indicator_code"]]
+        cells = kinds.setdefault((row["channel"], unit, kind), {})
+        cells.setdefault(row["indicator_code"], []).append(row)
+    order = {row["scenario_code"]: number for number, row in enumerate(release.method("scenarios"))}
+    tables = []
+    for (channel, unit, _), cells in kinds.items():
+        first = next(iter(cells.values()))
+        units = "均分" if unit == "attempt" else _listed((row["scenario_code"] for row in first), order)
+        rows = [(f"{code} {release.tree[code].label}", "；".join(map(_mean, own))) for code, own in cells.items()]
+        n_units = sum(row["n_observations"] for row in first)
+        tables.append(ProbeTable(TITLES.get((channel, unit), f"{channel} {unit}"), n_units, units, tuple(rows)))
+    return tables
+
+
+def _mean(row: Row) -> str:
+    """`S01 83.25（120）`: a scenario's mean score, and of how many valid observations."""
+    if row["score_nano"] is None:
+        mean = "无有效得分"
+    else:
+        mean = f"{Decimal(row['score_nano']).scaleb(-9).quantize(Decimal('0.01'), ROUND_HALF_UP)}"
+    name = "" if row["scenario_code"] == NO_SCENARIO else f"{row['scenario_code']} "
+    return f"{name}{mean}（{row['n_valid']}）"
 
 
 def _probe_table(release: Release, title: str, codes: tuple[str, ...], units: dict[str, dict[str, Row]]) -> ProbeTable:

@@ -121,7 +121,7 @@ def test_a_rank_is_followed_down_to_its_probes(page: Page, site: Path, release: 
         assert shown[node.label] == ("–" if value is None else f"{value:.2f}")
 
     expected: dict[str, list[float]] = {}
-    for row in release.observations(first["unit_code"]):
+    for row in release.observations[first["unit_code"]]:
         if row["score_nano"] is not None:
             expected.setdefault(row["indicator_code"], []).append(row["score_nano"] / 10**9)
     probes = {}

@@ -10,7 +10,8 @@ import pytest
 
 from dagster_project.errors import NotReconciled
 from dagster_project.release import observations
-from dagster_project.release.observations import ObservationsOfLines, read_by_lines, write_observations
+from dagster_project.release.by_line import ByLine
+from dagster_project.release.observations import read_by_lines, write_observations
 
 LINES = {"110000": 7, "120000": 1, "310000": 12, "370100": 3, "370200": 4}  # probes, of two indicators each
 
@@ -81,10 +82,12 @@ def test_a_line_is_read_whole_and_without_the_others(
         return read(self, groups)
 
     monkeypatch.setattr(pq.ParquetFile, "read_row_groups", noted)
-    reader = ObservationsOfLines(folder)
+    by_line = ByLine(folder / "observations.parquet", list)
     for line, probes in LINES.items():
-        assert [row["unit_id"] for row in reader.of(line)] == sorted(2 * [f"{line}-{place}" for place in range(probes)])
-    assert reader.of("999999") == reader.of("000000") == reader.of("200000") == []
+        assert [row["unit_id"] for row in by_line[line]] == sorted(2 * [f"{line}-{place}" for place in range(probes)])
+    assert not {"999999", "000000", "200000"} & by_line.keys()
+    assert [by_line.get(line) for line in ("999999", "000000", "200000")] == [None, None, None]
+    assert ([*by_line], len(by_line)) == ([*LINES], len(LINES))
     # each row group once, the line that is larger than one of them at a time
     assert [number for groups in reads for number in groups] == list(range(file.num_row_groups))
     assert len(reads) == file.num_row_groups - 1

@@ -108,9 +108,29 @@ def test_a_line_page_holds_its_scores_and_probes(release: Release, parsed: dict[
         text = parsed[f"lines/{line_id}.html"].text
         total = scores["all", TOTAL]["published"]
         assert ("–" if total is None else f"{total:.2f}") in text
-        units = {row["unit_id"] for row in release.observations(line_id)}
+        units = {row["unit_id"] for row in release.observations[line_id]}
         counted = sum(int(number) for number in re.findall(r"(?:拨打|监测) (\d+) 次", text))
         assert counted == len(units)
+
+
+def test_a_line_page_of_many_observations_tells_the_means_of_scenarios(
+    release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls, visits and requests, two scenarios each; observations.parquet is not read."""
+    largest = max(release.n_observations, key=lambda line_id: (release.n_observations[line_id], line_id))
+    n = release.n_observations[largest]
+    monkeypatch.setattr(site_module, "MOST_TOLD", n - 1)
+    write_site(release, tmp_path)
+    page = Page((tmp_path / "lines" / f"{largest}.html").read_text(encoding="utf-8"))
+    assert f"共 {n} 条观测" in page.text and "../data.html" in page.links
+    told = site_module._summary_tables(release, largest)
+    assert [(each.title, each.n_units) for each in told] == [("电话监测", 2), ("网络监测", 2), ("网络监测", 2)]
+    assert {each.units for each in told} == {"S01、S02"}
+    row = next(each for each in release.scenarios[largest] if each["score_nano"] is not None)
+    cell = f"{row['scenario_code']} {row['score_nano'] / 10**9:.2f}（{row['n_valid']}）"
+    assert any(cell in text for table in told for name, text in table.rows if name.startswith(row["indicator_code"]))
+    monkeypatch.setattr(site_module, "MOST_TOLD", n)
+    assert "条观测，此处" not in dict(site_module.pages(release))[f"lines/{largest}.html"]
 
 
 def test_contributions_stand_beside_the_changes_and_sum_to_the_lines(release: Release, site: Path) -> None:
