@@ -123,10 +123,10 @@ class _Noise:
             part = slice(start, start + len(normal))
             noise = normal * errors
             self._by_unit[:, part] = noise.T
-            self.largest[:, part] = self._largest(normal, noise, start).T
+            self.largest[:, part] = self._largest(normal, noise).T
 
-    def _largest(self, normal: Floats, noise: Floats, start: int) -> Floats:
-        """(draws, units) of the draws from `start` on.
+    def _largest(self, normal: Floats, noise: Floats) -> Floats:
+        """(draws, units) of some draws.
 
         A difference of standard normals g is at most sqrt(g_j^2 + g_k^2). So only units that are far out
         need be looked at, unless even that bound leaves room for another; then all are.
@@ -141,8 +141,8 @@ class _Noise:
             np.maximum(best, difference, out=best)
         left = best**2 - normal**2 < others[:, None] ** 2
         for j in np.flatnonzero(left.any(axis=0)).tolist():
-            draws = np.flatnonzero(left[:, j])
-            best[draws, j] = np.abs(self._differences(j, start + draws)).max(axis=0)
+            own = noise[left[:, j]]
+            best[left[:, j], j] = (np.abs(own - own[:, j, None]) * self._inverse_scale[j]).max(axis=1)
         return best
 
     def narrowed(self, j: int, largest: Floats, is_closed: Bools, is_apart: Bools) -> Floats:
