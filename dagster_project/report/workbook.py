@@ -254,16 +254,14 @@ def _rankings(release: Release) -> list[Sheet]:
     for group in release.method("rank_groups"):
         is_line = group["unit"] == "line"
         rows = release.rankings[group["group_code"]]
+        compared = bool(_comparable_columns(rows))
         name = _sheet_name(f"排名 {group['group_label']}", taken)
         sheets.append(
             Sheet(
                 name=name,
                 about=f"{group['group_label']}按总体得分排名;并列者名次相同,{NOT_RANKED}者列在最后",
                 columns=_ranking_columns(rows, is_line=is_line),
-                rows=[
-                    _ranking_row(release, row, is_line=is_line, compared=bool(_comparable_columns(rows)))
-                    for row in rows
-                ],
+                rows=[_ranking_row(release, row, is_line=is_line, compared=compared) for row in rows],
                 fixed=4,
             )
         )
