@@ -25,6 +25,8 @@ from dagster_project.files import refusal
 from dagster_project.names import require_line_id, require_wave_id
 from dagster_project.paths import paths
 from dagster_project.release.commands import diff, plan, publish, releases, rollback, sensitivity, verify, whatif
+from dagster_project.serve import serve
+from dagster_project.store.commands import store
 
 app = typer.Typer(
     help=(
@@ -39,6 +41,8 @@ app = typer.Typer(
 )
 
 app.add_typer(correct, name="correct")
+app.add_typer(serve, name="serve")
+app.add_typer(store, name="store")
 for command in (publish, rollback, releases, diff, sensitivity, whatif, plan, verify):
     app.command()(command)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from dagster_project.errors import HotlineError
-from dagster_project.paths import PROJECT, Paths
+from dagster_project.paths import PROJECT, Paths, postgres_url, store_url
 
 MIN_PYTHON = (3, 11)
 MIN_FREE_BYTES = 2 * 2**30  # a wave of the default size takes some 50 MB; a scaled one much more
@@ -33,6 +33,11 @@ def diagnose(paths: Paths) -> list[Finding]:
         "质量门套件 / expectation suites": _suites,
         "dbt 项目 / dbt project": _dbt,
     }
+    if postgres_url() is not None:
+        questions["PostgreSQL"] = _postgres
+    if store_url() is not None:
+        questions["存储可读写 / store can be read and written"] = _store
+        questions["存储中的当前发布完整 / what the store's `current` names is there"] = _stored
     return [_answer(name, question, paths) for name, question in questions.items()]
 
 
@@ -97,3 +102,35 @@ def _dbt(paths: Paths) -> str:
 
     ensure_parsed(paths)
     return "可解析 / parses"
+
+
+def _postgres(_: Paths) -> str:
+    from dagster_project import team
+
+    team.is_shared()
+    name = team.own_name()
+    found, needed = team.schema_revisions()
+    if found is None:
+        return f"{name}:空库,首次运行时建表 / empty; the first command that needs tables makes them"
+    if found != needed:
+        raise HotlineError(
+            f"表结构版本 {found},需要 {needed};请备份后运行 / its tables are of revision {found}, {needed} is needed; "
+            "after a backup: dagster instance migrate (docs/deploy.md)"
+        )
+    return f"{name}:{found}"
+
+
+def _store(_: Paths) -> str:
+    from dagster_project.store.mirror import open_store, require_usable
+
+    return require_usable(open_store())
+
+
+def _stored(paths: Paths) -> str:
+    from dagster_project.store.mirror import open_store, standing, stored_waves
+
+    store = open_store()
+    found = [standing(paths, store, wave) for wave in stored_waves(store)]
+    if missing := [name for each in found for name in each.missing]:
+        raise HotlineError(f"缺失 / missing: {', '.join(missing[:10])}")
+    return ", ".join(f"{each.wave} {each.stored}" for each in found) or "无 / none"

@@ -17,6 +17,8 @@ import dagster as dg
 import sqlalchemy as sa
 from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
 
+from dagster_project.team import own_mark
+
 BUSY_SECONDS = 60  # the UI reads while a run writes
 
 
@@ -55,11 +57,13 @@ class RunHistory(ConsolidatedSqliteEventLogStorage):
 
 
 def end_abandoned_runs(instance: dg.DagsterInstance, but: str | None = None) -> None:
-    """Mark as failed what the history shows as running, `but` for one run id.
+    """Mark as failed what the history shows as running in this installation, `but` for one run id.
 
-    Whoever calls holds the installation (`lock.run_lock`), which proves that no other run is at work.
+    Whoever calls holds the installation (`lock.run_lock`), which proves that no other run is at work in it.
+    Of the other installations that share the history it proves nothing: their runs bear another mark.
     """
-    unended = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING])
+    statuses = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+    unended = dg.RunsFilter(statuses=statuses, tags=own_mark())
     for run in instance.get_runs(unended):
         if run.run_id != but:
             instance.report_run_failed(run, "进程已被终止,运行未完成 / its process was killed before the run had ended")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dagster_project import runlog
+from dagster_project import runlog, team
 from dagster_project.errors import Busy, Interrupted, NotReconciled, UsageError, explained
 from dagster_project.ingest.wave import export_files, list_waves, load_wave
 from dagster_project.lock import run_lock
@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 
 # Dagster asks nobody who he is: only this machine is served, or a proxy that asks (docs/deploy.md).
 LOOPBACK, EVERY_ADDRESS = "127.0.0.1", "0.0.0.0"
+DEFINITIONS = "dagster_project.definitions"
 OPERATORS_UI = ("dagster", "dev")  # with the daemon, which runs schedules and queued runs
 READERS_UI = ("dagster-webserver", "--read-only")
 
-DAGSTER_YAML = """\
-# Written by the pipeline; runs, events and schedules of this installation are kept beside it.
+SETTINGS = """\
+# Written by the pipeline.
 telemetry:
   enabled: false
 nux:
@@ -43,22 +44,27 @@ python_logs:
 compute_logs: # what a step prints is in its events already; capturing it forks two processes per run
   module: dagster._core.storage.noop_compute_log_manager
   class: NoOpComputeLogManager
+"""
+DAGSTER_YAML = f"""\
+{SETTINGS}\
+# runs, events and schedules of this installation are kept beside this file
 event_log_storage:
   module: dagster_project.history
   class: RunHistory
-  config: {base_dir: {env: DAGSTER_HOME}}
+  config: {{base_dir: {{env: DAGSTER_HOME}}}}
 run_storage:
   module: dagster._core.storage.runs
   class: SqliteRunStorage
-  config: {base_dir: {env: DAGSTER_HOME}}
+  config: {{base_dir: {{env: DAGSTER_HOME}}}}
 schedule_storage:
   module: dagster._core.storage.schedules
   class: SqliteScheduleStorage
-  config: {base_dir: {env: DAGSTER_HOME}}
+  config: {{base_dir: {{env: DAGSTER_HOME}}}}
 concurrency:
   runs:
     max_concurrent_runs: 1 # DuckDB has one writer
 """
+SHARED_DAGSTER_YAML = SETTINGS + team.SETTINGS
 
 
 @dataclass(frozen=True)
@@ -141,13 +147,65 @@ def synthetic_waves(paths: Paths, lacking_exports: bool) -> list[str]:
 
 
 def prepare_ui(paths: Paths, port: int, address: str = LOOPBACK, program: tuple[str, ...] = OPERATORS_UI) -> list[str]:
-    """The command that serves the UI; instance and partitions are there before it starts."""
+    """The command that serves the UI; instance and partitions are there before it starts.
+
+    Raises UsageError where it would bring a second daemon into an instance that installations share.
+    """
+    if program == OPERATORS_UI and team.is_shared():
+        raise UsageError(
+            "共用 PostgreSQL 时,hotline ui 会多启动一个调度进程;请用 hotline serve code、daemon、webserver "
+            "(docs/deploy.md) / with HOTLINE_POSTGRES_URL, `hotline ui` would start one daemon too many: use `hotline "
+            "serve code`, `daemon` and `webserver`; `hotline ui --read-only` is allowed"
+        )
+    _prepare_instance(paths)
+    name, *options = program
+    return [_beside_python(name), *options, "-m", DEFINITIONS, "-h", address, "-p", str(port)]
+
+
+def prepare_code_server(paths: Paths, port: int, address: str) -> list[str]:
+    """The command that serves this installation's code location; the runs of the instance that are its own start there.
+
+    Raises UsageError where there is no instance to share, or this installation has no name in it.
+    """
+    _require_shared()
+    team.own_name()
+    _prepare_instance(paths)
+    return [_beside_python("dagster"), "api", "grpc", "-m", DEFINITIONS, "-h", address, "-p", str(port)]
+
+
+def prepare_shared_service(paths: Paths, program: tuple[str, ...], workspace: Path) -> list[str]:
+    """The command of the shared instance's daemon or webserver, which know the code locations by `workspace`.
+
+    Raises UsageError where there is no instance to share, or no such file.
+    """
+    _require_shared()
+    if not workspace.is_file():
+        raise UsageError(f"没有 {workspace} 这个文件 / there is no such file (an example: deploy/workspace.yaml)")
+    with dagster_instance(paths):
+        pass
+    name, *options = program
+    return [_beside_python(name), *options, "-w", str(workspace.resolve())]
+
+
+def _require_shared() -> None:
+    if not team.is_shared():
+        raise UsageError(
+            "hotline serve 需要 HOTLINE_POSTGRES_URL;单机请用 hotline ui / `hotline serve` needs "
+            "HOTLINE_POSTGRES_URL; on one host use `hotline ui`"
+        )
+
+
+def _prepare_instance(paths: Paths) -> None:
     with dagster_instance(paths) as instance:
         instance.add_dynamic_partitions("waves", waves_in_order(paths))
+        if (pool := team.pool()) is not None:
+            # the queue gives a pool its limit only after it has once let runs of it through
+            instance.event_log_storage.initialize_concurrency_limit_to_default(pool)
         _end_abandoned_runs(paths, instance)
-    name, *options = program
-    executable = str(Path(sys.executable).with_name(name))
-    return [executable, *options, "-m", "dagster_project.definitions", "-h", address, "-p", str(port)]
+
+
+def _beside_python(program: str) -> str:
+    return str(Path(sys.executable).with_name(program))
 
 
 def waves_in_order(paths: Paths) -> list[str]:
@@ -166,14 +224,23 @@ def waves_in_order(paths: Paths) -> list[str]:
 
 @contextmanager
 def dagster_instance(paths: Paths) -> Iterator["dg.DagsterInstance"]:
-    """The instance of this installation; run history lies under `data/dagster`."""
+    """The instance of this installation; run history lies under `data/dagster`, or in PostgreSQL where one is named."""
     import dagster as dg
 
-    if not paths.dagster_home.exists():
+    is_shared = team.is_shared()
+    home = paths.shared_dagster_home if is_shared else paths.dagster_home
+    if is_shared:
+        team.require_reachable()
+        os.environ["HOTLINE_POSTGRES_URL"] = team.database_url()  # for this process and those that it starts
+        write_dagster_yaml(home, SHARED_DAGSTER_YAML)
+    elif not home.exists():
         _make_dagster_home(paths)
-    write_dagster_yaml(paths)
-    os.environ["DAGSTER_HOME"] = str(paths.dagster_home)
-    with dg.DagsterInstance.from_config(str(paths.dagster_home)) as instance:
+    else:
+        write_dagster_yaml(home)
+    os.environ["DAGSTER_HOME"] = str(home)
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        if is_shared:
+            team.keep_connections(instance)
         yield instance
 
 
@@ -183,7 +250,7 @@ def _make_dagster_home(paths: Paths) -> None:
 
     new = replace(paths, home=paths.home / ".new")
     shutil.rmtree(new.home, ignore_errors=True)
-    write_dagster_yaml(new)
+    write_dagster_yaml(new.dagster_home)
     os.environ["DAGSTER_HOME"] = str(new.dagster_home)
     with dg.DagsterInstance.from_config(str(new.dagster_home)):
         pass
@@ -191,11 +258,11 @@ def _make_dagster_home(paths: Paths) -> None:
     new.home.rmdir()
 
 
-def write_dagster_yaml(paths: Paths) -> None:
-    paths.dagster_home.mkdir(parents=True, exist_ok=True)
-    config = paths.dagster_home / "dagster.yaml"
-    if not config.exists() or config.read_text(encoding="utf-8") != DAGSTER_YAML:
-        config.write_text(DAGSTER_YAML, encoding="utf-8")
+def write_dagster_yaml(dagster_home: Path, settings: str = DAGSTER_YAML) -> None:
+    dagster_home.mkdir(parents=True, exist_ok=True)
+    config = dagster_home / "dagster.yaml"
+    if not config.exists() or config.read_text(encoding="utf-8") != settings:
+        config.write_text(settings, encoding="utf-8")
 
 
 def _end_abandoned_runs(paths: Paths, instance: "dg.DagsterInstance") -> None:

@@ -19,6 +19,10 @@ NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,79}")
 WAVE_ID = re.compile(r"[0-9]{4}(-[a-z0-9]{1,16}){0,4}")
 
 
+# The variables that connect an installation with others.
+SHARED = ("HOTLINE_POSTGRES_URL", "HOTLINE_STORE")
+
+
 @dataclass(frozen=True)
 class Paths:
     """Where one installation keeps its input (`raw`) and its state (`home`)."""
@@ -57,6 +61,11 @@ class Paths:
 
     def bronze_part(self, table: str, wave: str) -> Path:
         return self.bronze / _name(table) / f"wave={_name(wave)}" / "part-0.parquet"
+
+    def bronze_parts(self, wave: str) -> dict[str, Path]:
+        """{table: its file} of what stands of a wave, by name."""
+        found = sorted(self.bronze.glob(f"*/wave={_name(wave)}/part-0.parquet"))
+        return {path.parent.parent.name: path for path in found}
 
     def ingest_report(self, wave: str) -> Path:
         """What the ingest of a wave read, wrote and refused, per file (JSON)."""
@@ -113,6 +122,11 @@ class Paths:
         return self.home / "dagster"
 
     @property
+    def shared_dagster_home(self) -> Path:
+        """Settings of a Dagster instance whose history is in PostgreSQL; the embedded history stays beside it."""
+        return self.home / "dagster-shared"
+
+    @property
     def log(self) -> Path:
         """What was done in this installation, as a chain of records (JSON lines)."""
         return self.home / "log.jsonl"
@@ -132,6 +146,29 @@ def _name(text: str) -> str:
 def secret() -> str | None:
     """What personal data is keyed with (`HOTLINE_SECRET`); there is no other source, and no default."""
     return os.environ.get("HOTLINE_SECRET") or None
+
+
+def postgres_url() -> str | None:
+    """The database that installations share their history in (`HOTLINE_POSTGRES_URL`), a secret; None: embedded."""
+    return os.environ.get("HOTLINE_POSTGRES_URL") or None
+
+
+def installation_name() -> str | None:
+    """What tells this installation from the others that share the database (`HOTLINE_INSTALLATION`)."""
+    return os.environ.get("HOTLINE_INSTALLATION") or None
+
+
+def store_url() -> str | None:
+    """Where releases and bronze are copied to, `s3://bucket/prefix` (`HOTLINE_STORE`); None: nowhere.
+
+    Credentials and region are the standard `AWS_*` variables, which the S3 library reads itself.
+    """
+    return os.environ.get("HOTLINE_STORE") or None
+
+
+def store_endpoint() -> str | None:
+    """Address of a store that is not Amazon's (`AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`)."""
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
 
 
 def paths() -> Paths:

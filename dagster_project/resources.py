@@ -11,6 +11,7 @@ import dagster as dg
 from dagster_project.history import end_abandoned_runs
 from dagster_project.lock import run_lock
 from dagster_project.paths import Paths, paths
+from dagster_project.team import keep_connections, own_mark
 
 
 class Installation(dg.ConfigurableResource):
@@ -24,5 +25,8 @@ class Installation(dg.ConfigurableResource):
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Installation"]:
         with run_lock(self.paths):
             if context.instance is not None:
+                if context.run is not None and own_mark():
+                    keep_connections(context.instance)
+                    context.instance.add_run_tags(context.run.run_id, own_mark())
                 end_abandoned_runs(context.instance, but=context.run.run_id if context.run else None)
             yield self

@@ -19,7 +19,7 @@ from dagster_project.files import sha256_of
 from dagster_project.paths import Paths
 from dagster_project.release.folder import MANIFEST
 
-RELEASED, PUBLISHED, FAILED = "released", "published", "failed"
+RELEASED, PULLED, PUBLISHED, FAILED = "released", "pulled", "published", "failed"
 
 
 def record(paths: Paths, event: str, **facts: Any) -> None:
@@ -51,7 +51,7 @@ def record_release(paths: Paths, folder: Path) -> None:
 
 def recorded_manifest(log: Iterable[dict[str, Any]], release: str) -> str | None:
     """SHA-256 of the release's manifest as the log last recorded it; None where it has no record of it."""
-    made = [each for each in log if each["event"] == RELEASED and each["release"] == release]
+    made = [each for each in log if each["event"] in (RELEASED, PULLED) and each["release"] == release]
     return made[-1]["manifest"] if made else None
 
 

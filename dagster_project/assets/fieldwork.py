@@ -7,6 +7,7 @@ from dagster_project.ingest.bronze import require_ingested
 from dagster_project.ingest.wave import load_wave
 from dagster_project.partitions import waves
 from dagster_project.resources import Installation
+from dagster_project.team import pool
 
 BRONZE = [["bronze", name] for name in ("phone_probes", "web_probes", "reference")]
 # finding -> what is looked at; each is an asset check that warns and holds nothing back
@@ -24,6 +25,7 @@ FINDINGS = {
         for name, text in FINDINGS.items()
     ],
     partitions_def=waves,
+    pool=pool(),
     group_name="fieldwork",
     owners=["team:data-stewards"],
     kinds={"json"},

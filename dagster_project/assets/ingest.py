@@ -13,6 +13,7 @@ from dagster_project.partitions import waves
 from dagster_project.release.baseline import baseline_tables
 from dagster_project.resources import Installation
 from dagster_project.schema import EXPORT_TABLES, QUARANTINE, REFERENCE_TABLES, Table
+from dagster_project.team import pool
 from dagster_project.transform.dbt_step import warm_up
 from dagster_project.worker import GATE
 
@@ -72,7 +73,7 @@ def _specs() -> list[dg.AssetSpec]:
     ]
 
 
-@dg.multi_asset(specs=_specs(), partitions_def=waves, name="ingest")
+@dg.multi_asset(specs=_specs(), partitions_def=waves, name="ingest", pool=pool())
 def ingest(context: dg.AssetExecutionContext, installation: Installation) -> Iterator[dg.MaterializeResult]:
     """Read the wave's exports, judge every row, write bronze and quarantine.
 

@@ -5,11 +5,13 @@ import dagster as dg
 from dagster_project.assets.release import release
 from dagster_project.partitions import waves
 from dagster_project.resources import Installation
+from dagster_project.team import pool
 
 
 @dg.asset(
     deps=[release],
     partitions_def=waves,
+    pool=pool(),
     group_name="release",
     owners=["team:analysts"],
     kinds={"html", "excel", "pdf"},

@@ -14,6 +14,7 @@ from dagster_project.ingest.wave import load_wave
 from dagster_project.partitions import waves
 from dagster_project.paths import Paths, paths
 from dagster_project.resources import Installation
+from dagster_project.team import pool
 from dagster_project.transform.dbt_step import (
     PUBLISHED,
     SCORES,
@@ -49,6 +50,7 @@ class LinesConfig(dg.Config):
     specs=model_specs(manifest, SCORES),
     check_specs=check_specs(manifest, SCORES),
     partitions_def=waves,
+    pool=pool(),
     can_subset=True,
 )
 def scores(
@@ -69,6 +71,7 @@ def scores(
     specs=model_specs(manifest, PUBLISHED),
     check_specs=check_specs(manifest, PUBLISHED),
     partitions_def=waves,
+    pool=pool(),
     can_subset=True,
 )
 def published(

@@ -18,6 +18,7 @@ from dagster_project.gate.suites import CRITICAL, DELIVERED, PUBLISHABLE, Expect
 from dagster_project.gate.verdicts import evaluate_gate, raise_for_failures, write_quality
 from dagster_project.ingest.wave import load_wave
 from dagster_project.resources import Installation
+from dagster_project.team import pool
 
 
 def _specs(stage: str) -> list[dg.AssetCheckSpec]:
@@ -45,6 +46,7 @@ def _spec(suite: Suite, expectation: Expectation) -> dg.AssetCheckSpec:
     specs=_specs(DELIVERED),
     description="交付数据是否完整可信 / whether what was delivered is complete and plausible.",
     can_subset=True,
+    pool=pool(),
 )
 def delivered_gate(context: dg.AssetCheckExecutionContext, installation: Installation) -> Iterator[dg.AssetCheckResult]:
     """Gate 1, after bronze: nothing is scored where a critical check fails."""
@@ -55,6 +57,7 @@ def delivered_gate(context: dg.AssetCheckExecutionContext, installation: Install
     specs=_specs(PUBLISHABLE),
     description="得分是否可以发布 / whether the scores may be published.",
     can_subset=True,
+    pool=pool(),
 )
 def publishable_gate(
     context: dg.AssetCheckExecutionContext, installation: Installation

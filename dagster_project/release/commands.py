@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from dagster_project.errors import UsageError
-from dagster_project.paths import Paths, paths
+from dagster_project.paths import Paths, paths, store_url
 
 Wave = Annotated[str, typer.Option("--wave", "-w", help="监测期 / wave.")]
 Json = Annotated[bool, typer.Option("--json", help="结果以 JSON 输出 / print the result as JSON.")]
@@ -49,6 +49,10 @@ def rollback(wave: Wave, no_report: NoReport = False, as_json: Json = False) -> 
 def _rendered(installation: Paths, wave: str, release: str, as_json: bool, no_report: bool) -> None:
     from dagster_project.report.publish import publish_report
 
+    if store_url() is not None:
+        from dagster_project.store.mirror import open_store, push
+
+        push(installation, open_store(), wave)
     report = None if no_report else publish_report(installation, wave)
     if report is None and installation.site_index(wave).exists():
         typer.echo(

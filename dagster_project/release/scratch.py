@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 
 from dagster_project.errors import failure
-from dagster_project.paths import Paths
+from dagster_project.paths import SHARED, Paths
 
 
 def run_apart(scratch: Paths, waves: Iterable[str]) -> None:
@@ -21,7 +21,9 @@ def run_apart(scratch: Paths, waves: Iterable[str]) -> None:
     command = [sys.executable, "-P", "-m", "dagster_project.cli", "--quiet", "run", "--no-report"]
     for each in waves:
         command += ["--wave", each]
-    environment = {**os.environ, "HOTLINE_HOME": str(scratch.home), "HOTLINE_RAW": str(scratch.raw)}
+    # what is thrown away goes to no store and stands in no history that others read
+    shared = dict.fromkeys(SHARED, "")
+    environment = {**os.environ, **shared, "HOTLINE_HOME": str(scratch.home), "HOTLINE_RAW": str(scratch.raw)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         # a line that points into the installation leads nowhere by the time it is read

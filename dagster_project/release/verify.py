@@ -76,7 +76,7 @@ def _held_against_records(paths: Paths, waves: list[str]) -> tuple[Counter[str],
         faults += _frozen_faults(paths, wave)
         for folder in sorted(path for path in paths.releases(wave).glob("[!.]*") if not path.is_symlink()):
             checked["发布 / releases"] += 1
-            faults += _release_faults(folder, runlog.recorded_manifest(log, folder.name))
+            faults += release_faults(folder, runlog.recorded_manifest(log, folder.name))
         faults += _current_faults(paths, wave, log)
         found = list(_raw_faults(paths, wave, log))
         faults += [fault for fault in found if fault]
@@ -94,7 +94,7 @@ def _frozen_faults(paths: Paths, wave: str) -> list[str]:
     return []
 
 
-def _release_faults(folder: Path, recorded: str | None) -> Iterator[str]:
+def release_faults(folder: Path, recorded: str | None) -> Iterator[str]:
     """What is wrong with a release: its files, its manifest, its name."""
     place = f"releases/{folder.parent.name}/{folder.name}"
     if not (folder / MANIFEST).exists():

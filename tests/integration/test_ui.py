@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Installation, fresh
+from tests.servers import free_port
 
 SELECTOR = {"repositoryName": "__repository__", "repositoryLocationName": "dagster_project.definitions"}
 SCHEDULE = (
@@ -50,12 +50,6 @@ MUTATIONS = {
         {},
     ),
 }  # fmt: skip
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -34,13 +34,20 @@ MADE_UP = {
 }
 KNOWN_HOSTS = {
     "127.0.0.1",  # the UI
+    "bucket", "BUCKET", "no-such-bucket",  # what examples and tests call a store
     "{address}",  # the same, in a message
     "dagster.io",  # what the README names
     "example.com",  # reserved for examples
     "github.com", "www.apache.org",  # in licence texts
     "purl.oclc.org", "schemas.openxmlformats.org", "www.w3.org",  # names of XML vocabularies
 }  # fmt: skip
-EXAMPLE_PATHS = {"docs/deploy.md": "/srv/hotline"}
+# where an installation lies in the examples of its deployment
+DEPLOYMENT = (
+    "docs/deploy.md", "deploy/Dockerfile", "deploy/compose.yml", "deploy/hotline.env.example",
+    "deploy/systemd/hotline-code.service", "deploy/systemd/hotline-daemon.service",
+    "deploy/systemd/hotline-webserver.service",
+)  # fmt: skip
+EXAMPLE_PATHS = dict.fromkeys(DEPLOYMENT, "/srv/hotline")
 
 
 def texts() -> Iterator[tuple[str, str]]:
