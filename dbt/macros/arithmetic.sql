@@ -1,6 +1,6 @@
 {#
     Scores are integers in nanopoints (1 point = 10^9): the same digits on every engine,
-    thread count and row order. Only idiv differs from engine to engine.
+    thread count and row order. Only idiv differs from engine to engine: quotients are whole, towards zero.
 #}
 
 {% macro idiv(numerator, denominator) -%}
@@ -9,6 +9,15 @@
 
 {% macro duckdb__idiv(numerator, denominator) -%}
     (({{ numerator }}) // ({{ denominator }}))
+{%- endmacro %}
+
+{% macro spark__idiv(numerator, denominator) -%}
+    (({{ numerator }}) div ({{ denominator }}))
+{%- endmacro %}
+
+{# A sum of bigint is numeric there, which `/` would divide into a fraction. #}
+{% macro postgres__idiv(numerator, denominator) -%}
+    div(cast({{ numerator }} as numeric), cast({{ denominator }} as numeric))
 {%- endmacro %}
 
 {# Mean of non-negative integers, rounded half up; null where the denominator is 0 or null. #}

@@ -96,7 +96,7 @@ mean_scores as (
         member,
         channel,
         node_code as code,
-        cast(null as varchar) as partition_code,
+        cast(null as {{ dbt.type_string() }}) as partition_code,
         cast(null as bigint) as k,
         n,
         mean_nano as value_nano
@@ -134,7 +134,7 @@ connection_rates as (
         member,
         'phone' as channel,
         'none' as code,
-        cast(null as varchar) as partition_code,
+        cast(null as {{ dbt.type_string() }}) as partition_code,
         sum(connected) as k,
         sum(attempts) as n,
         {{ share_nano('sum(connected)', 'sum(attempts)') }} as value_nano
@@ -152,7 +152,7 @@ class_counts as (
         'all' as member,
         'phone' as channel,
         class_rules.line_class as code,
-        cast(null as varchar) as partition_code,
+        cast(null as {{ dbt.type_string() }}) as partition_code,
         count(classes.line_id) as k,
         max(frame.n_lines) as n,
         {{ share_nano('count(classes.line_id)', 'max(frame.n_lines)') }} as value_nano
@@ -172,7 +172,7 @@ flag_shares as (
         'all' as member,
         definitions.channel,
         flags.flag_code as code,
-        cast(null as varchar) as partition_code,
+        cast(null as {{ dbt.type_string() }}) as partition_code,
         sum(case when flags.is_set then 1 else 0 end) as k,
         count(*) as n,
         {{ share_nano('sum(case when flags.is_set then 1 else 0 end)', 'count(*)') }} as value_nano
@@ -192,7 +192,7 @@ coverages as (
         'all' as member,
         totals.channel,
         'none' as code,
-        cast(null as varchar) as partition_code,
+        cast(null as {{ dbt.type_string() }}) as partition_code,
         count(totals.score_nano) as k,
         max(frame.n_lines) as n,
         {{ share_nano('count(totals.score_nano)', 'max(frame.n_lines)') }} as value_nano
@@ -302,7 +302,7 @@ scenario_means as (
         scenario_code as member,
         channel,
         indicator_code as code,
-        cast(null as varchar) as partition_code,
+        cast(null as {{ dbt.type_string() }}) as partition_code,
         cast(null as bigint) as k,
         sum(n_valid) as n,
         {{ half_up('sum(sum_nano)', 'sum(n_valid)') }} as value_nano

@@ -109,7 +109,7 @@ units as (
         rank_groups.unit,
         ranked_provinces.province_code as unit_code,
         ranked_provinces.province as unit_name,
-        cast(null as varchar) as line_class,
+        cast(null as {{ dbt.type_string() }}) as line_class,
         ranked_provinces.n_lines,
         aggregates.published_centi,
         aggregates.comparable_change_centi as rescored_centi,

@@ -14,7 +14,7 @@ leaves as (
         channel,
         count(*) as n_leaves,
         sum(effective_weight_nano) as weights,
-        sum(cast(effective_weight_nano as double) / 1e9 * score_nano) as weighted_nano
+        sum(1e-9 * effective_weight_nano * score_nano) as weighted_nano
     from {{ model }}
     where {{ wave_in_scope() }} and level = 3 and score_nano is not null
     group by wave, line_id, channel

@@ -24,7 +24,7 @@ counted as (
 
 select
     {% for column in columns -%}
-        cast({{ column }} as varchar) as {{ column }},
+        cast({{ column }} as {{ dbt.type_string() }}) as {{ column }},
     {% endfor -%}
     n_rows
 from duplicates
