@@ -89,6 +89,15 @@ class Paths:
     def dbt_target(self) -> Path:
         return self.home / "dbt_target"
 
+    def parsed_project(self, target: str) -> Path:
+        """What dbt has parsed for one of its targets: their macros differ."""
+        return self.dbt_target if target == "duckdb" else self.dbt_target / _name(target)
+
+    @property
+    def engine(self) -> Path:
+        """What another engine than DuckDB reads and makes in one step: a folder of Parquet per table."""
+        return self.home / "engine"
+
     def quality(self, wave: str) -> Path:
         """The latest verdicts of both gates for a wave (JSON)."""
         return self.home / "quality" / f"{_name(wave)}.json"
@@ -169,6 +178,11 @@ def store_url() -> str | None:
 def store_endpoint() -> str | None:
     """Address of a store that is not Amazon's (`AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`)."""
     return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
+
+
+def spark_master() -> str:
+    """The cluster that executes the models on Spark (`SPARK_MASTER`); two threads of this machine where none is named."""
+    return os.environ.get("SPARK_MASTER") or "local[2]"
 
 
 def paths() -> Paths:

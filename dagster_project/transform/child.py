@@ -4,8 +4,10 @@ Imported by the worker only (`dagster_project.worker`), and the only module that
 """
 
 import os
+import shutil
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import dbt.task.build  # noqa: F401  # what an invocation would import first of all
@@ -19,20 +21,21 @@ from dagster_project.database import connect
 from dagster_project.errors import HotlineError
 from dagster_project.paths import DBT_PROJECT, Paths
 from dagster_project.transform.confined import model_inputs
-from dagster_project.transform.dbt_step import NodeResult
+from dagster_project.transform.dbt_step import PUBLISHED, SCORES, Invocation, NodeResult, step_of
+from dagster_project.transform.engine import DUCKDB, WAREHOUSE, Engine
 
 MAX_FAILING_ROWS = 20
 STORED_MANIFEST = "partial_parse.msgpack"
 
 
-def answer(request: tuple[Paths, list[str], str | None], tell: Callable[[NodeResult], None]) -> None:
+def answer(invocation: Invocation, tell: Callable[[NodeResult], None]) -> None:
     """Invoke dbt with these arguments, on the stored manifest unless they are `parse`.
 
     Tells one result per node, each as soon as it is there: nodes that did well while dbt goes on,
     the others at the end. Tables come with the number of their rows of the wave that is named.
     Raises HotlineError where dbt itself fails; a node that fails is a result.
     """
-    paths, arguments, wave = request
+    paths, engine = invocation.paths, invocation.engine
     # dbt's profile reads where the installation is
     os.environ.update({"HOTLINE_HOME": str(paths.home), "HOTLINE_WAREHOUSE": str(paths.warehouse)})
     told: set[str] = set()
@@ -40,18 +43,24 @@ def answer(request: tuple[Paths, list[str], str | None], tell: Callable[[NodeRes
     def on_event(event: EventMsg) -> None:
         if event.info.name == "NodeFinished" and event.data.node_info.node_status in ("success", "pass"):
             told.add(event.data.node_info.unique_id)
-            tell(_done_well(event.data, wave))
+            tell(_done_well(event.data, invocation.wave))
 
-    manifest = None if arguments[0] == "parse" else _manifest((paths.dbt_target / STORED_MANIFEST).read_bytes())
-    done = dbtRunner(manifest=manifest, callbacks=[on_event]).invoke([*arguments, *_arguments(paths)])
+    manifest = None
+    if invocation.arguments[0] != "parse":
+        manifest = _manifest((paths.parsed_project(_parsed_for(engine)) / STORED_MANIFEST).read_bytes())
+        if invocation.step:
+            _hand_over(paths, engine, invocation.step, manifest)
+    done = dbtRunner(manifest=manifest, callbacks=[on_event]).invoke([*invocation.arguments, *_arguments(paths, engine)])
     # dbt-duckdb keeps its connection for the life of the process; the next reader could not open the file
     DuckDBConnectionManager.close_all_connections()
     if done.exception is not None:
-        raise HotlineError(f"dbt 未能运行 / dbt could not {arguments[0]}: {done.exception}")
+        raise HotlineError(f"dbt 未能运行 / dbt could not {invocation.arguments[0]}: {done.exception}")
     if isinstance(done.result, RunExecutionResult):  # of `build` and `test`
         for result in done.result.results:
             if result.node.unique_id not in told:
-                tell(_not_done(paths, result))
+                tell(_not_done(paths, engine, result))
+        if invocation.step:
+            _write_empty(paths, [result.node for result in done.result.results if result.status == "success"])
 
 
 @cache
@@ -59,12 +68,59 @@ def _manifest(content: bytes) -> Manifest:
     return Manifest.from_msgpack(content)
 
 
-def _arguments(paths: Paths) -> list[str]:
+def _parsed_for(engine: Engine) -> str:
+    return DUCKDB.target if engine == WAREHOUSE else engine.target
+
+
+def _hand_over(paths: Paths, engine: Engine, step: str, manifest: Manifest) -> None:
+    """Show the engine what `step` reads: bronze, the scope, and for what is published the scores of the warehouse."""
+    from dagster_project.transform import sessions
+
+    shutil.rmtree(paths.engine, ignore_errors=True)
+    paths.engine.mkdir(parents=True)
+    sessions.empty_schema(paths, engine)
+    sources = [(source.schema, source.name, paths.bronze / source.name) for source in manifest.sources.values()]
+    sessions.lend(paths, engine, [*sources, ("bronze", "scope", paths.scope.parent)])
+    if step == PUBLISHED:
+        scores = [
+            node.name
+            for node in manifest.nodes.values()
+            if node.resource_type == "model" and node.config.materialized == "scoped" and step_of(node.tags) == SCORES
+        ]
+        sessions.lend(paths, engine, [(sessions.MODELS, name, _copied(paths, name)) for name in sorted(scores)])
+
+
+def _write_empty(paths: Paths, nodes: list[Any]) -> None:
+    """Give each table that was made a file: an engine may write none where there are no rows."""
+    for node in nodes:
+        folder = paths.engine / node.name
+        if node.resource_type == "model" and node.config.materialized == "scoped" and not any(folder.glob("*.parquet")):
+            columns = ", ".join(f"cast(null as {column.data_type}) as {name}" for name, column in node.columns.items())
+            folder.mkdir(exist_ok=True)
+            with connect(paths.home, folders=[folder]) as connection:
+                connection.sql(f"select {columns} where false").write_parquet(str(folder / "part-0.parquet"))  # noqa: S608  # the contract's
+
+
+def _copied(paths: Paths, table: str) -> Path:
+    """The rows that a table of the warehouse has of the wave in scope, as a folder of Parquet."""
+    folder = paths.engine / table
+    folder.mkdir()
+    folders = [paths.scope.parent, paths.engine]
+    with connect(paths.home, paths.warehouse, folders=folders, read_only=True) as connection:
+        # the table is one of dbt's own names
+        query = f"select * from {table} where wave in (select wave from read_parquet('scope/scope.parquet'))"  # noqa: S608
+        connection.sql(query).write_parquet(str(folder / "part-0.parquet"))
+    return folder
+
+
+def _arguments(paths: Paths, engine: Engine) -> list[str]:
+    parsed = str(paths.parsed_project(_parsed_for(engine)))
     return [
+        "--target", engine.target,
         "--project-dir", str(DBT_PROJECT),
         "--profiles-dir", str(DBT_PROJECT),
-        "--target-path", str(paths.dbt_target),
-        "--log-path", str(paths.dbt_target),
+        "--target-path", parsed,
+        "--log-path", parsed,
         "--log-level", "none",
         "--log-level-file", "none",
         "--no-version-check",
@@ -91,7 +147,7 @@ def _row_count(relation: str, wave: str) -> int:
     return n_rows
 
 
-def _not_done(paths: Paths, result: Any) -> NodeResult:
+def _not_done(paths: Paths, engine: Engine, result: Any) -> NodeResult:
     node = result.node
     failed_test = str(result.status) == "fail" and node.resource_type == "test"
     return NodeResult(
@@ -101,11 +157,15 @@ def _not_done(paths: Paths, result: Any) -> NodeResult:
         seconds=float(result.execution_time),
         message=result.message or "",
         failures=int(result.failures or 0),
-        failing_rows=_failing_rows(paths, node.compiled_code) if failed_test else (),
+        failing_rows=_failing_rows(paths, engine, node.compiled_code) if failed_test else (),
     )
 
 
-def _failing_rows(paths: Paths, query: str) -> tuple[dict[str, Any], ...]:
+def _failing_rows(paths: Paths, engine: Engine, query: str) -> tuple[dict[str, Any], ...]:
+    if engine != DUCKDB:
+        from dagster_project.transform import sessions
+
+        return sessions.first_rows(paths, engine, query, MAX_FAILING_ROWS)
     inputs = model_inputs(paths.home)
     with connect(paths.home, paths.warehouse, folders=inputs, read_only=True, threads=1) as connection:
         cursor = connection.execute(query)

@@ -31,7 +31,7 @@ class Plugin(BasePlugin):
         confine(conn, self._home, model_inputs(self._home))
 
 
-def model_inputs(home: Path) -> tuple[Path, Path]:
-    """The folders that models read: bronze, and the scope of the run."""
+def model_inputs(home: Path) -> tuple[Path, Path, Path]:
+    """The folders that models read: bronze, the scope of the run, and what another engine has made of it."""
     paths = Paths(raw=home, home=home)
-    return paths.bronze, paths.scope.parent
+    return paths.bronze, paths.scope.parent, paths.engine

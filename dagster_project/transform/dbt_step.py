@@ -3,22 +3,28 @@
 dbt's start and parse cost more than the models: the command line needs 4-9 s for half a second of
 SQL. So the parsed project is stored under the fingerprint of its files and loaded (30 ms) instead
 of parsed again (1-3 s), and dbt is imported while the run does other things (`child.py`).
+
+On another engine than DuckDB a step has two halves: the models and their tests there, then, where
+all of them did well, dbt's run upon the warehouse, whose tables take their rows from what the
+engine made (`scoped` in dbt/macros). A step that fails has changed nothing in the warehouse.
 """
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from importlib.metadata import version
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from dagster_project.errors import GateFailed, HotlineError, UsageError
 from dagster_project.files import files_digest
 from dagster_project.paths import DBT_PROJECT, Paths
+from dagster_project.transform.engine import DUCKDB, WAREHOUSE, Engine, versions
 from dagster_project.worker import DBT
 
 SCORES, PUBLISHED = "scores", "published"
 SELECTION = {SCORES: ["--exclude", f"tag:{PUBLISHED}"], PUBLISHED: ["--select", f"tag:{PUBLISHED}"]}
+VIEWS = ("config.materialized:view",)  # an engine knows them in the step that they were made in
+PRODUCTION = ("--exclude-resource-type", "unit_test", "--no-write-json")
 SOURCE_FILES = ("models/**/*", "macros/**/*", "tests/**/*", "*.yml")
 
 
@@ -50,66 +56,96 @@ def step_of(tags: Iterable[str]) -> str:
     return PUBLISHED if PUBLISHED in tags else SCORES
 
 
-def project_fingerprint() -> str:
+@dataclass(frozen=True)
+class Invocation:
+    """One call of dbt. `wave`: whose rows are counted. `step`: what an engine is handed the input of."""
+
+    paths: Paths
+    engine: Engine
+    arguments: tuple[str, ...]
+    wave: str | None = None
+    step: str | None = None
+
+
+def project_fingerprint(engine: Engine = DUCKDB) -> str:
     """The versions that interpret the dbt project, and a hash of every file of it."""
-    versions = [f"{name}=={version(name)}" for name in ("dbt-core", "dbt-duckdb", "duckdb")]
     files = {path for pattern in SOURCE_FILES for path in DBT_PROJECT.glob(pattern) if path.is_file()}
-    return " ".join([*versions, files_digest(files, DBT_PROJECT)])
+    return " ".join([*versions(engine), files_digest(files, DBT_PROJECT)])
 
 
 def warm_up(paths: Paths) -> None:
     """Let dbt be imported, and the parsed project be read once, while the caller does other things."""
     # dbt's first invocation takes twice as long as the next, and listing is the cheapest
-    DBT.warm_up((paths, ["list"], None) if _is_parsed(paths) else None)
+    DBT.warm_up(Invocation(paths, DUCKDB, ("list",)) if _is_parsed(paths, DUCKDB) else None)
 
 
-def ensure_parsed(paths: Paths) -> Path:
+def ensure_parsed(paths: Paths, engine: Engine = DUCKDB) -> Path:
     """Path of the current `manifest.json`; dbt parses the project only where it has changed.
 
     Raises HotlineError with dbt's own words where the project does not parse.
     """
-    if not _is_parsed(paths):
-        _stamp(paths).unlink(missing_ok=True)  # it may come to be true again of what is half written now
-        list(_invoke(paths, ["parse", "--no-partial-parse"]))
-        _stamp(paths).write_text(project_fingerprint())
-    return paths.dbt_target / "manifest.json"
+    if not _is_parsed(paths, engine):
+        stamp = _stamp(paths, engine)
+        stamp.unlink(missing_ok=True)  # it may come to be true again of what is half written now
+        list(_invoke(Invocation(paths, engine, ("parse", "--no-partial-parse"))))
+        stamp.write_text(project_fingerprint(engine))
+    return paths.parsed_project(engine.target) / "manifest.json"
 
 
-def _is_parsed(paths: Paths) -> bool:
-    stamp = _stamp(paths)
-    return stamp.exists() and stamp.read_text() == project_fingerprint()
+def _is_parsed(paths: Paths, engine: Engine) -> bool:
+    stamp = _stamp(paths, engine)
+    return stamp.exists() and stamp.read_text() == project_fingerprint(engine)
 
 
-def _stamp(paths: Paths) -> Path:
+def _stamp(paths: Paths, engine: Engine) -> Path:
     """Written last: where it stands, manifest.json and its binary form do."""
-    return paths.dbt_target / "fingerprint"
+    return paths.parsed_project(engine.target) / "fingerprint"
 
 
-def run_step(paths: Paths, step: str, wave: str | None = None) -> Iterator[NodeResult]:
+def run_step(paths: Paths, step: str, wave: str | None = None, engine: Engine = DUCKDB) -> Iterator[NodeResult]:
     """Build the models of `step` and run their tests, for what the scope file names.
 
     Yields one result per node as dbt gets done with it; failed nodes come last (see
     `raise_for_failures`). Raises HotlineError where dbt itself fails.
     """
     ensure_parsed(paths)
-    arguments = ["build", *SELECTION[step], "--exclude-resource-type", "unit_test", "--no-write-json"]
-    return _invoke(paths, arguments, wave)
+    if engine != DUCKDB:
+        return _run_step_elsewhere(paths, step, wave, engine)
+    return _invoke(Invocation(paths, DUCKDB, ("build", *SELECTION[step], *PRODUCTION), wave))
+
+
+def _run_step_elsewhere(paths: Paths, step: str, wave: str | None, engine: Engine) -> Iterator[NodeResult]:
+    """What the engine says of its tests and failures, and of its tables once the warehouse has them."""
+    ensure_parsed(paths, engine)
+    models = SELECTION[step] if step == SCORES else [*SELECTION[step], *VIEWS]
+    made = {}
+    is_failed = False
+    for result in _invoke(Invocation(paths, engine, ("build", *models, *PRODUCTION), step=step)):
+        is_failed |= result.is_failed
+        if result.resource_type == "model" and not result.is_failed:
+            made[result.name] = result
+        else:
+            yield result
+    if not is_failed:
+        for result in _invoke(Invocation(paths, WAREHOUSE, ("run", *SELECTION[step], "--no-write-json"), wave)):
+            yield result if result.is_failed else replace(result, seconds=made[result.name].seconds)
 
 
 def run_unit_tests(paths: Paths) -> list[NodeResult]:
     """Run the unit tests of the models; they need no data and stay out of production builds."""
     ensure_parsed(paths)
-    return list(_invoke(paths, ["test", "--select", "test_type:unit"]))
+    return list(_invoke(Invocation(paths, DUCKDB, ("test", "--select", "test_type:unit"))))
 
 
-def _invoke(paths: Paths, arguments: list[str], wave: str | None = None) -> Iterator[NodeResult]:
-    if "," in str(paths.home):
+def _invoke(invocation: Invocation) -> Iterator[NodeResult]:
+    home = invocation.paths.home
+    if "," in str(home):
         # DuckDB splits its search path there
         raise UsageError(
-            f"状态目录的路径不能含逗号 / the path of the state folder must not contain a comma: {paths.home}"
+            f"状态目录的路径不能含逗号 / the path of the state folder must not contain a comma: {home}"
         )
-    paths.home.mkdir(parents=True, exist_ok=True)
-    return DBT.follow((paths, arguments, wave))
+    home.mkdir(parents=True, exist_ok=True)
+    return DBT.follow(invocation)
 
 
 def raise_for_failures(results: Iterable[NodeResult]) -> None:

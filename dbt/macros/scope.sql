@@ -10,6 +10,11 @@
     read_parquet('scope/scope.parquet')
 {%- endmacro %}
 
+{# Another engine is shown the file as a table. #}
+{% macro default__scope() -%}
+    bronze.scope
+{%- endmacro %}
+
 {#
     A table of which a run replaces the rows in scope, in one transaction; the other rows stand.
     `config(scope=...)`: line (the lines of the scope, or the whole wave where it is full) or wave.
@@ -19,22 +24,39 @@
     warehouse anew, and every table with it by its contract.
 #}
 {% materialization scoped, adapter='duckdb' -%}
-    {%- set target = this.incorporate(type='table') -%}
+    {%- set relation = this.incorporate(type='table') -%}
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
+    {% if target.name == 'warehouse' %}
+        {%- set sql = "select * from read_parquet('engine/" ~ model.name ~ "/*.parquet')" -%}
+    {% endif %}
     {% call statement('main') %}
         {% if load_cached_relation(this) is none %}
-            {{ create_table_as(False, target, sql) }}
+            {{ create_table_as(False, relation, sql) }}
         {% else %}
             {%- set columns = model.columns.keys() | join(', ') -%}
-            delete from {{ target }} where {{ lines_in_scope() if config.require('scope') == 'line' else wave_in_scope() }};
-            insert into {{ target }} ({{ columns }}) select {{ columns }} from ({{ sql }}) as model
+            delete from {{ relation }} where {{ lines_in_scope() if config.require('scope') == 'line' else wave_in_scope() }};
+            insert into {{ relation }} ({{ columns }}) select {{ columns }} from ({{ sql }}) as model
         {% endif %}
     {% endcall %}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {% do adapter.commit() %}
     {{ run_hooks(post_hooks, inside_transaction=False) }}
-    {{ return({'relations': [target]}) }}
+    {{ return({'relations': [relation]}) }}
+{%- endmaterialization %}
+
+{# Elsewhere a table has the rows of one run alone: the warehouse takes them from there (dagster_project/transform). #}
+{% materialization scoped, default -%}
+    {%- set relation = this.incorporate(type='table') -%}
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+    {% call statement('main') %}
+        {{ create_table_as(False, relation, sql) }}
+    {% endcall %}
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {% do adapter.commit() %}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+    {{ return({'relations': [relation]}) }}
 {%- endmaterialization %}
 
 {# Rows of the lines that this run recomputes, as a condition. #}
