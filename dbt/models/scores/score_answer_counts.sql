@@ -72,7 +72,7 @@ balances as (
         answers.rule_source,
         answers.scenario_code,
         scored_indicators.indicator_code,
-        cast(null as varchar) as rule_code,
+        cast(null as {{ dbt.type_string() }}) as rule_code,
         answers.n_units
     from answers
     inner join scored_indicators
@@ -87,7 +87,7 @@ balances as (
         rule_source,
         scenario_code,
         indicator_code,
-        cast(null as varchar) as rule_code,
+        cast(null as {{ dbt.type_string() }}) as rule_code,
         -n_units as n_units
     from matches
 
