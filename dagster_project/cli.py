@@ -27,6 +27,7 @@ from dagster_project.paths import paths
 from dagster_project.release.commands import diff, plan, publish, releases, rollback, sensitivity, verify, whatif
 from dagster_project.serve import serve
 from dagster_project.store.commands import store
+from dagster_project.transform.engine import DUCKDB
 
 app = typer.Typer(
     help=(
@@ -73,6 +74,14 @@ LineOption = Annotated[
         "--line", "-l", callback=_line_ids, help="只重算这些热线,可重复 / recompute these lines only, repeatable."
     ),
 ]
+TargetOption = Annotated[
+    str,
+    typer.Option(
+        "--target",
+        "-t",
+        help="执行模型的计算引擎 / the engine that executes the models: duckdb, spark (SPARK_MASTER), sail.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="结果以 JSON 输出 / print the result as JSON.")]
 
 
@@ -112,19 +121,24 @@ def run(
     no_report: Annotated[
         bool, typer.Option("--no-report", help="只发布数据,不生成报告 / publish the data only; render no report.")
     ] = False,
+    target: TargetOption = DUCKDB.name,
     as_json: JsonOption = False,
 ) -> None:
     """运行监测期:采集、评分、质量门、发布、报告 / ingest, score, gate, publish and report waves, baselines first."""
-    _run(wave, line, as_json, publish=True, report=not no_report)
+    _run(wave, line, target, as_json, publish=True, report=not no_report)
 
 
 @app.command()
-def release(wave: WaveOption = None, line: LineOption = None, as_json: JsonOption = False) -> None:
+def release(
+    wave: WaveOption = None, line: LineOption = None, target: TargetOption = DUCKDB.name, as_json: JsonOption = False
+) -> None:
     """运行但不公布:生成可供核对的发布 / run without publishing: make a release to look at; then `hotline publish`."""
-    _run(wave, line, as_json, publish=False, report=False)
+    _run(wave, line, target, as_json, publish=False, report=False)
 
 
-def _run(wave: list[str] | None, line: list[str] | None, as_json: bool, publish: bool, report: bool) -> None:
+def _run(
+    wave: list[str] | None, line: list[str] | None, target: str, as_json: bool, *, publish: bool, report: bool
+) -> None:
     from dagster_project.imports import keep_out
     from dagster_project.worker import GATE
 
@@ -136,7 +150,7 @@ def _run(wave: list[str] | None, line: list[str] | None, as_json: bool, publish:
     from dagster_project.launch import Request, run_waves
     from dagster_project.release.folder import fieldwork_flags, headlines
 
-    outcomes = run_waves(paths(), tuple(wave or ()), Request(tuple(line or ()), publish, report))
+    outcomes = run_waves(paths(), tuple(wave or ()), Request(tuple(line or ()), publish, report, target))
     results = [
         {
             "wave": outcome.wave,

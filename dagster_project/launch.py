@@ -21,6 +21,7 @@ from dagster_project.ingest.wave import export_files, list_waves, load_wave
 from dagster_project.lock import run_lock
 from dagster_project.paths import Paths
 from dagster_project.transform.dbt_step import warm_up
+from dagster_project.transform.engine import DUCKDB, engine_named
 from dagster_project.worker import GATE
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class Request:
     lines: tuple[str, ...] = ()
     publish: bool = True  # give the release to readers
     report: bool = True  # render what they read
+    target: str = DUCKDB.name  # the engine that executes the dbt steps
 
 
 def run_wave(paths: Paths, wave_id: str, request: Request) -> RunOutcome:
@@ -114,6 +116,7 @@ def run_wave(paths: Paths, wave_id: str, request: Request) -> RunOutcome:
                         "scores": {"config": {"lines": list(request.lines)}},
                         "release": {"config": {"publish": request.publish}},
                     },
+                    "resources": {"installation": {"config": {"target": request.target}}},
                     "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
                 },
             )
@@ -137,6 +140,7 @@ def run_waves(paths: Paths, wave_ids: tuple[str, ...], request: Request) -> list
         raise UsageError("--line 需要且只能配一个 --wave / --line needs exactly one --wave")
     if not ordered:
         raise UsageError("raw/ 下没有任何监测期 / there is no wave under raw/")
+    engine_named(request.target)  # says what is wrong with it before anything is read
     return [run_wave(paths, wave_id, request) for wave_id in ordered]
 
 

@@ -6,6 +6,7 @@ Imports nothing of ours, so that every other module may import it.
 
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -181,8 +182,14 @@ def store_endpoint() -> str | None:
 
 
 def spark_master() -> str:
-    """The cluster that executes the models on Spark (`SPARK_MASTER`); two threads of this machine where none is named."""
+    """The cluster that executes the models on Spark (`SPARK_MASTER`). Default: two threads of this machine."""
     return os.environ.get("SPARK_MASTER") or "local[2]"
+
+
+def java() -> str | None:
+    """The Java that Spark would start: of `JAVA_HOME`, else on the PATH."""
+    home = os.environ.get("JAVA_HOME")
+    return shutil.which("java", path=f"{home}/bin" if home else None)
 
 
 def paths() -> Paths:

@@ -12,14 +12,25 @@ from dagster_project.history import end_abandoned_runs
 from dagster_project.lock import run_lock
 from dagster_project.paths import Paths, paths
 from dagster_project.team import keep_connections, own_mark
+from dagster_project.transform.engine import DUCKDB, Engine, engine_named
 
 
 class Installation(dg.ConfigurableResource):
-    """The installation of this process, held by one run from its first step to its last."""
+    """The installation of this process, held by one run from its first step to its last.
+
+    `target`: the engine that executes the dbt steps; what they make is the same on each.
+    """
+
+    target: str = DUCKDB.name
 
     @property
     def paths(self) -> Paths:
         return paths()
+
+    @property
+    def engine(self) -> Engine:
+        """Raises UsageError where it is unknown or not installed."""
+        return engine_named(self.target)
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Installation"]:

@@ -12,7 +12,7 @@ from dagster_project.gate.verdicts import DELIVERED, PUBLISHABLE, require
 from dagster_project.ingest.bronze import require_ingested
 from dagster_project.ingest.wave import load_wave
 from dagster_project.partitions import waves
-from dagster_project.paths import Paths, paths
+from dagster_project.paths import paths
 from dagster_project.resources import Installation
 from dagster_project.team import pool
 from dagster_project.transform.dbt_step import (
@@ -63,7 +63,7 @@ def scores(
     require_ingested(home, context.partition_key)
     scope = plan_scope(home, context.partition_key, tuple(config.lines))
     logger.info("计算范围 / recomputing %s", scope.describe())
-    yield from _step(context, home, scope, SCORES)
+    yield from _step(context, installation, scope, SCORES)
 
 
 @dg.multi_asset(
@@ -83,16 +83,17 @@ def published(
     require(home, wave, (DELIVERED, PUBLISHABLE))
     require_ingested(home, wave.id)
     require_scored(home, wave.id)
-    yield from _step(context, home, full_scope(home, wave.id), PUBLISHED)
+    yield from _step(context, installation, full_scope(home, wave.id), PUBLISHED)
 
 
 def _step(
-    context: dg.AssetExecutionContext, home: Paths, scope: Scope, step: str
+    context: dg.AssetExecutionContext, installation: Installation, scope: Scope, step: str
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    home = installation.paths
     write_scope(home, scope)
     withdraw_stamps(home, scope, step)
     results = []
-    for result in run_step(home, step, scope.wave):
+    for result in run_step(home, step, scope.wave, installation.engine):
         results.append(result)
         if result.resource_type == "test":
             yield from _check_results(context, result)

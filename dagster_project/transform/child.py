@@ -50,7 +50,9 @@ def answer(invocation: Invocation, tell: Callable[[NodeResult], None]) -> None:
         manifest = _manifest((paths.parsed_project(_parsed_for(engine)) / STORED_MANIFEST).read_bytes())
         if invocation.step:
             _hand_over(paths, engine, invocation.step, manifest)
-    done = dbtRunner(manifest=manifest, callbacks=[on_event]).invoke([*invocation.arguments, *_arguments(paths, engine)])
+    done = dbtRunner(manifest=manifest, callbacks=[on_event]).invoke(
+        [*invocation.arguments, *_arguments(paths, engine)]
+    )
     # dbt-duckdb keeps its connection for the life of the process; the next reader could not open the file
     DuckDBConnectionManager.close_all_connections()
     if done.exception is not None:
@@ -98,7 +100,9 @@ def _write_empty(paths: Paths, nodes: list[Any]) -> None:
             columns = ", ".join(f"cast(null as {column.data_type}) as {name}" for name, column in node.columns.items())
             folder.mkdir(exist_ok=True)
             with connect(paths.home, folders=[folder]) as connection:
-                connection.sql(f"select {columns} where false").write_parquet(str(folder / "part-0.parquet"))  # noqa: S608  # the contract's
+                connection.sql(f"select {columns} where false").write_parquet(
+                    str(folder / "part-0.parquet")
+                )  # the contract's
 
 
 def _copied(paths: Paths, table: str) -> Path:

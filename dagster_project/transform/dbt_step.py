@@ -141,9 +141,7 @@ def _invoke(invocation: Invocation) -> Iterator[NodeResult]:
     home = invocation.paths.home
     if "," in str(home):
         # DuckDB splits its search path there
-        raise UsageError(
-            f"状态目录的路径不能含逗号 / the path of the state folder must not contain a comma: {home}"
-        )
+        raise UsageError(f"状态目录的路径不能含逗号 / the path of the state folder must not contain a comma: {home}")
     home.mkdir(parents=True, exist_ok=True)
     return DBT.follow(invocation)
 

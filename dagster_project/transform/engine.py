@@ -8,12 +8,11 @@ and report read it. Another engine keeps nothing from one step to the next: it i
 reads, and what it made is brought home only when every node of the step has ended well.
 """
 
-import os
-import shutil
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from dagster_project.errors import UsageError
+from dagster_project.paths import java
 
 
 @dataclass(frozen=True)
@@ -46,18 +45,12 @@ def engine_named(name: str) -> Engine:
             f"计算引擎 {name} 未安装,请运行 / the engine {name} is not installed; run: "
             f"pip install '.[{engine.extra}]' ({', '.join(missing)})"
         )
-    if engine.needs_java and not has_java():
+    if engine.needs_java and java() is None:
         raise UsageError(
             f"计算引擎 {name} 需要 Java 17 或更新版本(JAVA_HOME 或 PATH 中的 java)/ the engine {name} needs Java 17 or "
             "later (JAVA_HOME, or java on the PATH)"
         )
     return engine
-
-
-def has_java() -> bool:
-    """Whether Spark would find a Java."""
-    home = os.environ.get("JAVA_HOME")
-    return shutil.which("java", path=f"{home}/bin" if home else None) is not None
 
 
 def versions(engine: Engine) -> list[str]:

@@ -14,6 +14,7 @@ from dagster_project.errors import HotlineError
 from dagster_project.gate.tables import connect_delivered, connect_publishable
 from dagster_project.paths import DBT_PROJECT, PROJECT, Paths
 from dagster_project.transform import dbt_step
+from dagster_project.transform.engine import DUCKDB
 from tests.unit.gate_world import WAVE, good_world, on_disk
 
 # Each must fail in every connection. {outside}: a readable file and folder beside the installation.
@@ -138,7 +139,8 @@ def test_a_model_that_reads_a_system_file_fails(tmp_path: Path) -> None:
     home = Paths(raw=tmp_path, home=tmp_path / "home")
     dbt_step.ensure_parsed(home)
     with pytest.raises(HotlineError, match="file system operations are disabled by configuration"):
-        list(dbt_step._invoke(home, ["show", "--inline", "select * from read_text('/etc/passwd')"]))
+        inline = ("show", "--inline", "select * from read_text('/etc/passwd')")
+        list(dbt_step._invoke(dbt_step.Invocation(home, DUCKDB, inline)))
 
 
 def test_nothing_else_opens_duckdb() -> None:

@@ -146,8 +146,11 @@ def test_installation_takes_what_is_locked_and_nothing_else() -> None:
     assert len(entries) == len(pins())
     assert [each.split("==")[0] for each in entries if "--hash=sha256:" not in each] == []
     installs = [row for row in (PROJECT / "Makefile").read_text(encoding="utf-8").splitlines() if "pip install" in row]
-    assert len(installs) == 2
+    assert len(installs) == 3
     assert "--require-hashes" in installs[0]
     assert "--no-deps" in installs[0]
     assert "--no-index" in installs[1]
     assert "--no-deps" in installs[1]
+    # Spark itself, for the tests
+    assert "--require-hashes" in installs[2]
+    assert "--no-deps" in installs[2]
