@@ -96,20 +96,22 @@ balances as (
 counts as (
 
     select
-        wave,
-        line_id,
-        rule_source,
-        scenario_code,
-        indicator_code,
-        rule_code,
-        cast(sum(n_units) as bigint) as n_units
+        counted.wave,
+        counted.line_id,
+        counted.rule_source,
+        counted.scenario_code,
+        counted.indicator_code,
+        counted.rule_code,
+        cast(sum(counted.n_units) as bigint) as n_units
     from (
         select * from matches
         union all
         select * from balances
     ) as counted
-    group by wave, line_id, rule_source, scenario_code, indicator_code, rule_code
-    having sum(n_units) <> 0
+    group by
+        counted.wave, counted.line_id, counted.rule_source, counted.scenario_code, counted.indicator_code,
+        counted.rule_code
+    having sum(counted.n_units) <> 0
 
 )
 
