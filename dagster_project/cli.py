@@ -79,7 +79,7 @@ TargetOption = Annotated[
     typer.Option(
         "--target",
         "-t",
-        help="执行模型的计算引擎 / the engine that executes the models: duckdb, spark (SPARK_MASTER), sail.",
+        help="执行模型的计算引擎 / the engine that executes the models: duckdb, spark, sail, postgres.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="结果以 JSON 输出 / print the result as JSON.")]

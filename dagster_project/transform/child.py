@@ -23,6 +23,7 @@ from dagster_project.paths import DBT_PROJECT, Paths
 from dagster_project.transform.confined import model_inputs
 from dagster_project.transform.dbt_step import PUBLISHED, SCORES, Invocation, NodeResult, step_of
 from dagster_project.transform.engine import DUCKDB, WAREHOUSE, Engine
+from dagster_project.transform.sessions import MODELS, session
 
 MAX_FAILING_ROWS = 20
 STORED_MANIFEST = "partial_parse.msgpack"
@@ -61,8 +62,9 @@ def answer(invocation: Invocation, tell: Callable[[NodeResult], None]) -> None:
         for result in done.result.results:
             if result.node.unique_id not in told:
                 tell(_not_done(paths, engine, result))
-        if invocation.step:
-            _write_empty(paths, [result.node for result in done.result.results if result.status == "success"])
+            if invocation.step and _is_table(result.node) and result.status == "success":
+                columns = {name: str(column.data_type) for name, column in result.node.columns.items()}
+                session(paths, engine).fetch(result.node.name, columns, paths.engine / result.node.name)
 
 
 @cache
@@ -76,33 +78,21 @@ def _parsed_for(engine: Engine) -> str:
 
 def _hand_over(paths: Paths, engine: Engine, step: str, manifest: Manifest) -> None:
     """Show the engine what `step` reads: bronze, the scope, and for what is published the scores of the warehouse."""
-    from dagster_project.transform import sessions
-
     shutil.rmtree(paths.engine, ignore_errors=True)
     paths.engine.mkdir(parents=True)
-    sessions.empty_schema(paths, engine)
-    sources = [(source.schema, source.name, paths.bronze / source.name) for source in manifest.sources.values()]
-    sessions.lend(paths, engine, [*sources, ("bronze", "scope", paths.scope.parent)])
+    there = session(paths, engine)
+    there.empty()
+    there.lend("bronze", "scope", paths.scope.parent)
+    for source in manifest.sources.values():
+        there.lend(source.schema, source.name, paths.bronze / source.name)
     if step == PUBLISHED:
-        scores = [
-            node.name
-            for node in manifest.nodes.values()
-            if node.resource_type == "model" and node.config.materialized == "scoped" and step_of(node.tags) == SCORES
-        ]
-        sessions.lend(paths, engine, [(sessions.MODELS, name, _copied(paths, name)) for name in sorted(scores)])
+        for node in manifest.nodes.values():
+            if _is_table(node) and step_of(node.tags) == SCORES:
+                there.lend(MODELS, node.name, _copied(paths, node.name))
 
 
-def _write_empty(paths: Paths, nodes: list[Any]) -> None:
-    """Give each table that was made a file: an engine may write none where there are no rows."""
-    for node in nodes:
-        folder = paths.engine / node.name
-        if node.resource_type == "model" and node.config.materialized == "scoped" and not any(folder.glob("*.parquet")):
-            columns = ", ".join(f"cast(null as {column.data_type}) as {name}" for name, column in node.columns.items())
-            folder.mkdir(exist_ok=True)
-            with connect(paths.home, folders=[folder]) as connection:
-                connection.sql(f"select {columns} where false").write_parquet(
-                    str(folder / "part-0.parquet")
-                )  # the contract's
+def _is_table(node: Any) -> bool:
+    return node.resource_type == "model" and node.config.materialized == "scoped"
 
 
 def _copied(paths: Paths, table: str) -> Path:
@@ -167,9 +157,7 @@ def _not_done(paths: Paths, engine: Engine, result: Any) -> NodeResult:
 
 def _failing_rows(paths: Paths, engine: Engine, query: str) -> tuple[dict[str, Any], ...]:
     if engine != DUCKDB:
-        from dagster_project.transform import sessions
-
-        return sessions.first_rows(paths, engine, query, MAX_FAILING_ROWS)
+        return session(paths, engine).first_rows(query, MAX_FAILING_ROWS)
     inputs = model_inputs(paths.home)
     with connect(paths.home, paths.warehouse, folders=inputs, read_only=True, threads=1) as connection:
         cursor = connection.execute(query)

@@ -31,7 +31,8 @@ DUCKDB = Engine("duckdb", "duckdb", ("dbt-duckdb", "duckdb"))
 WAREHOUSE = Engine("warehouse", "warehouse", DUCKDB.packages)
 SPARK = Engine("spark", "spark", ("dbt-spark", "pyspark"), "spark", needs_java=True)
 SAIL = Engine("sail", "spark", ("dbt-spark", "pysail"), "sail")
-ENGINES = {engine.name: engine for engine in (DUCKDB, SPARK, SAIL)}
+POSTGRES = Engine("postgres", "postgres", ("dbt-postgres", "psycopg2-binary"), "postgres")
+ENGINES = {engine.name: engine for engine in (DUCKDB, SPARK, SAIL, POSTGRES)}
 
 
 def engine_named(name: str) -> Engine:

@@ -1,53 +1,83 @@
 """The sessions in which other engines than DuckDB execute the models. Imported by dbt's worker alone.
 
-Belongs here: starting an engine on loopback, handing it the input as tables, asking it a question.
-Does not belong here: what dbt does with it.
-
-dbt-spark's session method asks pyspark for the session of the process: the one that is made here.
+Belongs here: starting an engine on loopback, handing it the input as tables, asking it a question,
+fetching what it made. Does not belong here: what dbt does with it.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+from dagster_project.database import connect
+from dagster_project.errors import UsageError
 from dagster_project.paths import Paths, spark_master
-from dagster_project.transform.engine import SAIL, Engine
+from dagster_project.transform.engine import POSTGRES, SAIL, Engine
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 LOOPBACK = "127.0.0.1"
 MODELS = "hotline"  # the schema of dbt/profiles.yml
-_sessions: dict[str, "SparkSession"] = {}
+
+
+class Session(Protocol):
+    """One engine, at work for one installation."""
+
+    def empty(self) -> None:
+        """Forget whatever models have made there before."""
+
+    def lend(self, schema: str, name: str, folder: Path) -> None:
+        """Show a folder of Parquet as a table."""
+
+    def first_rows(self, query: str, n_rows: int) -> tuple[dict[str, Any], ...]:
+        """The first rows that the query gives."""
+
+    def fetch(self, name: str, columns: Mapping[str, str], folder: Path) -> None:
+        """Leave what a model has made as Parquet in `folder`. `columns`: {name: type}."""
+
+
+def session(paths: Paths, engine: Engine) -> Session:
+    """The engine's session of this process; started when first asked for."""
+    if engine.name not in _sessions:
+        if engine == POSTGRES:
+            _sessions[engine.name] = OnPostgres(paths)
+        else:
+            _sessions[engine.name] = OnSpark(_sail() if engine == SAIL else _spark(paths))
+    return _sessions[engine.name]
+
+
+_sessions: dict[str, Session] = {}
 _servers: list[Any] = []  # a server ends where nothing holds it
 
 
-def empty_schema(paths: Paths, engine: Engine) -> None:
-    """Start the engine, unless this process has; nothing that was made there before is left."""
-    session = _session(paths, engine)
-    session.sql(f"drop database if exists {MODELS} cascade")
-    session.sql(f"create database {MODELS}")
+class OnSpark:
+    """Spark, or Sail. dbt-spark's session method finds the session by itself: it is the process's only one."""
 
+    def __init__(self, spark: "SparkSession") -> None:
+        self._spark = spark
 
-def lend(paths: Paths, engine: Engine, tables: Iterable[tuple[str, str, Path]]) -> None:
-    """Show folders of Parquet as tables: (schema, name, folder); what has been shown under the name is forgotten."""
-    session = _session(paths, engine)
-    for schema, name, folder in tables:
-        session.sql(f"create database if not exists {schema}")
-        session.sql(f"drop table if exists {schema}.{name}")
-        session.sql(f"create table {schema}.{name} using parquet location {_literal(str(folder))}")
+    def empty(self) -> None:
+        self._spark.sql(f"drop database if exists {MODELS} cascade")
+        self._spark.sql(f"create database {MODELS}")
 
+    def lend(self, schema: str, name: str, folder: Path) -> None:
+        location = str(folder).replace("\\", "\\\\").replace("'", "\\'")
+        self._spark.sql(f"create database if not exists {schema}")
+        self._spark.sql(f"drop table if exists {schema}.{name}")
+        self._spark.sql(f"create table {schema}.{name} using parquet location '{location}'")
 
-def first_rows(paths: Paths, engine: Engine, query: str, n_rows: int) -> tuple[dict[str, Any], ...]:
-    """The first rows that the query gives."""
-    return tuple(row.asDict() for row in _session(paths, engine).sql(query).limit(n_rows).collect())
+    def first_rows(self, query: str, n_rows: int) -> tuple[dict[str, Any], ...]:
+        return tuple(row.asDict() for row in self._spark.sql(query).limit(n_rows).collect())
 
-
-def _session(paths: Paths, engine: Engine) -> "SparkSession":
-    if engine.name not in _sessions:
-        _sessions[engine.name] = _sail() if engine == SAIL else _spark(paths)
-    return _sessions[engine.name]
+    def fetch(self, name: str, columns: Mapping[str, str], folder: Path) -> None:  # noqa: ARG002  # the protocol's
+        """Its tables are such folders (dbt/macros/spark.sql); of one without rows there may be no file."""
+        folder.mkdir(exist_ok=True)
+        if not any(folder.glob("*.parquet")):
+            typed = ", ".join(f"cast(null as {type_}) as {column}" for column, type_ in columns.items())
+            with connect(folder, folders=[folder]) as connection:
+                connection.sql(f"select {typed} where false").write_parquet(str(folder / "part-0.parquet"))
 
 
 def _spark(paths: Paths) -> "SparkSession":
@@ -75,7 +105,6 @@ def _spark(paths: Paths) -> "SparkSession":
         # instance of DefaultSerializationProxy to field UnionExec.children"
         "spark.sql.codegen.wholeStage.union.enabled": "false",
         "spark.sql.shuffle.partitions": "8",
-        "spark.sql.autoBroadcastJoinThreshold": "10m",
     }
     builder = SparkSession.builder.master(spark_master())
     for name, value in settings.items():
@@ -96,5 +125,82 @@ def _sail() -> "SparkSession":
     return SparkSession.builder.getOrCreate()
 
 
-def _literal(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+# A type of DuckDB, where PostgreSQL calls it otherwise.
+POSTGRES_TYPES = {"VARCHAR": "text", "DOUBLE": "double precision"}
+NO_VALUE = "\\N"  # an empty text is one
+
+
+class OnPostgres:
+    """A PostgreSQL database that the variables of its own clients name (PGHOST, PGDATABASE, …)."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        query = "select datcollate from pg_database where datname = current_database()"
+        ((collation,),) = self._execute(query)
+        if collation != "C":
+            raise UsageError(
+                "PostgreSQL 数据库须按字节排序,请另建 / the database must sort by bytes; make another: "
+                f"createdb --template template0 --encoding UTF8 --locale C NAME ({collation})"
+            )
+
+    def empty(self) -> None:
+        self._execute(f"drop schema if exists {MODELS} cascade; create schema {MODELS}")
+
+    def lend(self, schema: str, name: str, folder: Path) -> None:
+        """Its rows of the wave in scope, copied: PostgreSQL reads no Parquet."""
+        rows = self._paths.engine / "copied.csv"
+        with connect(self._paths.home, folders=self._folders()) as connection:
+            files = f"read_parquet('{folder.relative_to(self._paths.home)}/**/*.parquet', hive_types_autocast = false)"
+            found = connection.sql(
+                f"select * from {files} where wave in (select wave from read_parquet('scope/scope.parquet'))"  # noqa: S608  # our names
+            )
+            columns = [
+                f'"{column}" {POSTGRES_TYPES.get(str(type_), str(type_))}'
+                for column, type_ in zip(found.columns, found.types, strict=True)
+            ]
+            found.write_csv(str(rows), header=False, na_rep=NO_VALUE)
+        self._execute(f"create schema if not exists {schema}; drop table if exists {schema}.{name} cascade")
+        self._execute(f"create table {schema}.{name} ({', '.join(columns)})")
+        with (
+            closing(self._connected()) as connection,
+            connection,
+            connection.cursor() as cursor,
+            rows.open("rb") as csv,
+        ):
+            cursor.copy_expert(f"copy {schema}.{name} from stdin (format csv, null '{NO_VALUE}')", csv)
+            cursor.execute(f"analyze {schema}.{name}")
+        rows.unlink()
+
+    def first_rows(self, query: str, n_rows: int) -> tuple[dict[str, Any], ...]:
+        with closing(self._connected()) as connection, connection.cursor() as cursor:
+            cursor.execute(query)
+            names = [column.name for column in cursor.description]
+            return tuple(dict(zip(names, row, strict=True)) for row in cursor.fetchmany(n_rows))
+
+    def fetch(self, name: str, columns: Mapping[str, str], folder: Path) -> None:
+        folder.mkdir()
+        rows = self._paths.engine / "fetched.csv"
+        query = f"copy (select {', '.join(columns)} from {MODELS}.{name}) to stdout (format csv, null '{NO_VALUE}')"  # noqa: S608  # the contract's names
+        with closing(self._connected()) as connection, connection.cursor() as cursor, rows.open("wb") as csv:
+            cursor.copy_expert(query, csv)
+        typed = ", ".join(f"{column}: '{type_}'" for column, type_ in columns.items())
+        with connect(self._paths.home, folders=self._folders()) as duckdb:
+            read = (
+                f"select * from read_csv('engine/{rows.name}', columns = {{{typed}}}, auto_detect = false, "  # noqa: S608  # the contract's
+                f"header = false, delim = ',', quote = '\"', escape = '\"', nullstr = '{NO_VALUE}')"
+            )
+            duckdb.sql(read).write_parquet(str(folder / "part-0.parquet"))
+        rows.unlink()
+
+    def _folders(self) -> list[Path]:
+        return [self._paths.bronze, self._paths.scope.parent, self._paths.engine]
+
+    def _execute(self, statement: str) -> list[tuple[Any, ...]]:
+        with closing(self._connected()) as connection, connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def _connected(self) -> Any:
+        import psycopg2
+
+        return psycopg2.connect("")  # the client's library reads the variables

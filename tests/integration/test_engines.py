@@ -1,7 +1,7 @@
 """The dbt steps on other engines than DuckDB: the same tables, row for row, to the last digit.
 
 Sail runs with every test run. Spark runs where `make spark` has put it into .spark (CI does) and a
-Java is there; where it does not, the skipped test says why.
+Java is there, PostgreSQL where its server is installed; where not, the skipped test says why.
 """
 
 import os
@@ -23,11 +23,13 @@ from dagster_project.transform.engine import engine_named
 from dagster_project.transform.scope import full_scope, write_scope
 from tests.conftest import Installation, copied
 from tests.golden.wave_of_golden import WAVE, bronze_tables, write_bronze
+from tests.integration.postgres_server import programs, server
 
 SPARK = PROJECT / ".spark"
 MARK = "HOTLINE_TEST_PROCESS"  # in the environment of every process that an engine's test starts
 LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
 DEMONSTRATION = "2023"
+ENGINES = ["sail", "postgres", "spark"]
 OBSERVATIONS = 10_000_000
 
 
@@ -86,6 +88,14 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[On]:
         assert cluster.wait(60) == 0
     assert addresses and addresses <= LOOPBACK
     assert processes(mark) == []
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[On]:
+    if (bin_folder := programs()) is None:
+        pytest.skip("no PostgreSQL server is installed here (Debian: postgresql)")
+    with server(bin_folder) as environment:
+        yield On("postgres", environment)
 
 
 def processes(mark: str) -> list[int]:
@@ -159,7 +169,7 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-@pytest.mark.parametrize("engine", ["sail", "spark"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_the_golden_example_is_equal(engine: str, golden: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     shutil.copytree(golden / "bronze", tmp_path / "bronze")
     done = request.getfixturevalue(engine).build(tmp_path, WAVE)
@@ -167,7 +177,7 @@ def test_the_golden_example_is_equal(engine: str, golden: Path, tmp_path: Path, 
     assert_same_tables(golden, tmp_path, WAVE)
 
 
-@pytest.mark.parametrize("engine", ["sail", "spark"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_the_demonstration_wave_is_equal(
     engine: str, published: Installation, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -206,7 +216,7 @@ def test_a_step_that_fails_elsewhere_leaves_the_warehouse_alone(sail: On, golden
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("engine", ["sail", "spark"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_ten_million_observations_are_equal(
     engine: str, published: Installation, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
