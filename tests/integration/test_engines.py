@@ -23,7 +23,7 @@ from dagster_project.transform.engine import engine_named
 from dagster_project.transform.scope import full_scope, write_scope
 from tests.conftest import Installation, copied
 from tests.golden.wave_of_golden import WAVE, bronze_tables, write_bronze
-from tests.integration.postgres_server import programs, server
+from tests.servers import USER, WORD, Postgres
 
 SPARK = PROJECT / ".spark"
 MARK = "HOTLINE_TEST_PROCESS"  # in the environment of every process that an engine's test starts
@@ -50,12 +50,12 @@ class On:
 
 
 @pytest.fixture(scope="module")
-def sail() -> On:
+def on_sail() -> On:
     return On("sail")
 
 
 @pytest.fixture(scope="module")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[On]:
+def on_spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[On]:
     """A master and two workers on loopback. At their end none is left, and none has listened elsewhere."""
     if not (SPARK / "pyspark").exists():
         pytest.skip("Spark is not installed here: `make spark` installs it into .spark")
@@ -91,11 +91,10 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[On]:
 
 
 @pytest.fixture(scope="module")
-def postgres() -> Iterator[On]:
-    if (bin_folder := programs()) is None:
-        pytest.skip("no PostgreSQL server is installed here (Debian: postgresql)")
-    with server(bin_folder) as environment:
-        yield On("postgres", environment)
+def on_postgres(postgres: Postgres) -> On:
+    postgres.database("models")
+    environment = {"PGHOST": "127.0.0.1", "PGPORT": str(postgres.port), "PGUSER": USER, "PGPASSWORD": WORD}
+    return On("postgres", {**environment, "PGDATABASE": "models"})
 
 
 def processes(mark: str) -> list[int]:
@@ -172,7 +171,7 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_golden_example_is_equal(engine: str, golden: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     shutil.copytree(golden / "bronze", tmp_path / "bronze")
-    done = request.getfixturevalue(engine).build(tmp_path, WAVE)
+    done = request.getfixturevalue(f"on_{engine}").build(tmp_path, WAVE)
     assert done.returncode == 0, done.stderr
     assert_same_tables(golden, tmp_path, WAVE)
 
@@ -181,21 +180,21 @@ def test_the_golden_example_is_equal(engine: str, golden: Path, tmp_path: Path, 
 def test_the_demonstration_wave_is_equal(
     engine: str, published: Installation, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    done = request.getfixturevalue(engine).build(with_bronze_of(published, tmp_path), DEMONSTRATION)
+    done = request.getfixturevalue(f"on_{engine}").build(with_bronze_of(published, tmp_path), DEMONSTRATION)
     assert done.returncode == 0, done.stderr
     assert assert_same_tables(published.paths.home, tmp_path, DEMONSTRATION) > 100_000
 
 
-def test_a_run_on_another_engine_makes_the_same_release(sail: On, published: Installation, tmp_path: Path) -> None:
+def test_a_run_on_another_engine_makes_the_same_release(on_sail: On, published: Installation, tmp_path: Path) -> None:
     """From the first command to the last byte; the wave's other lines stand as DuckDB has left them."""
     ours = copied(published, tmp_path / "copy")
     before = ours.hashes(DEMONSTRATION)
-    ours.run("--wave", DEMONSTRATION, "--no-report", "--target", sail.name, "--line", "370100")
+    ours.run("--wave", DEMONSTRATION, "--no-report", "--target", on_sail.name, "--line", "370100")
     assert ours.hashes(DEMONSTRATION) == before
     assert_same_tables(published.paths.home, ours.paths.home, DEMONSTRATION)
 
 
-def test_a_step_that_fails_elsewhere_leaves_the_warehouse_alone(sail: On, golden: Path, tmp_path: Path) -> None:
+def test_a_step_that_fails_elsewhere_leaves_the_warehouse_alone(on_sail: On, golden: Path, tmp_path: Path) -> None:
     """But for the stamps: what stands is not of the present input."""
     home = tmp_path / "home"
     shutil.copytree(golden, home)
@@ -203,7 +202,7 @@ def test_a_step_that_fails_elsewhere_leaves_the_warehouse_alone(sail: On, golden
     line = tables["phone_probes"][0]["line_id"]
     tables["phone_probes"][0]["greeting"] = "unheard_of"
     write_bronze(Paths(raw=home, home=home), WAVE, tables)
-    done = sail.build(home, WAVE)
+    done = on_sail.build(home, WAVE)
     assert done.returncode == 4, done.stderr
     assert "every_answer_is_in_the_rules" in done.stderr
     assert line in done.stderr  # the failing row
@@ -226,7 +225,7 @@ def test_ten_million_observations_are_equal(
         n_observations = connection.execute(count, [DEMONSTRATION]).fetchall()[0][0]
     repeat(published.paths.bronze, ours / "bronze", -(-OBSERVATIONS // int(n_observations)))
     shutil.copytree(ours / "bronze", theirs / "bronze")
-    for on, home in ((On("duckdb"), ours), (request.getfixturevalue(engine), theirs)):
+    for on, home in ((On("duckdb"), ours), (request.getfixturevalue(f"on_{engine}"), theirs)):
         done = on.build(home, DEMONSTRATION, timeout=7200)
         assert done.returncode == 0, done.stderr
         print(done.stdout)  # seconds of each step, for who looks at the run
