@@ -55,11 +55,12 @@ def load_gate(_: Task) -> None:
 
 
 def load_dbt(task: Task) -> None:
-    from dagster_project.transform.dbt_step import ensure_parsed
+    from dagster_project.transform.dbt_step import Invocation, ensure_parsed
+    from dagster_project.transform.engine import DUCKDB
     from dagster_project.worker import DBT
 
     ensure_parsed(task.paths)
-    DBT.ask((task.paths, ["list"], None))  # the first invocation takes twice as long as the next
+    DBT.ask(Invocation(task.paths, DUCKDB, ("list",)))  # the first invocation takes twice as long as the next
 
 
 # The states that stages start from ----------------------------------------------------------------
