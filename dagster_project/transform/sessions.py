@@ -7,6 +7,7 @@ fetching what it made. Does not belong here: what dbt does with it.
 import os
 from collections.abc import Mapping
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -39,16 +40,12 @@ class Session(Protocol):
 
 
 def session(paths: Paths, engine: Engine) -> Session:
-    """The engine's session of this process; started when first asked for."""
-    if engine.name not in _sessions:
-        if engine == POSTGRES:
-            _sessions[engine.name] = OnPostgres(paths)
-        else:
-            _sessions[engine.name] = OnSpark(_sail() if engine == SAIL else _spark(paths))
-    return _sessions[engine.name]
+    """The engine's session for an installation; the engine is started when this process first asks for it."""
+    if engine == POSTGRES:
+        return _on_postgres(paths)
+    return OnSpark(_sail() if engine == SAIL else _spark(paths))
 
 
-_sessions: dict[str, Session] = {}
 _servers: list[Any] = []  # a server ends where nothing holds it
 
 
@@ -81,6 +78,7 @@ class OnSpark:
 
 
 def _spark(paths: Paths) -> "SparkSession":
+    """The process's session; what is set only at its start is of the installation that came first."""
     os.environ["SPARK_LOCAL_IP"] = LOOPBACK
     from pyspark.sql import SparkSession
 
@@ -112,6 +110,7 @@ def _spark(paths: Paths) -> "SparkSession":
     return builder.getOrCreate()
 
 
+@cache
 def _sail() -> "SparkSession":
     from pysail.spark import SparkConnectServer
 
@@ -204,3 +203,8 @@ class OnPostgres:
         import psycopg2
 
         return psycopg2.connect("")  # the client's library reads the variables
+
+
+@cache
+def _on_postgres(paths: Paths) -> OnPostgres:
+    return OnPostgres(paths)
