@@ -13,6 +13,7 @@ import atexit
 import gc
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -30,6 +31,8 @@ from typing import IO, Any
 from dagster_project.errors import HotlineError
 
 MAX_WORDS = 2000  # characters of a dead child's last words that a message carries
+# What DuckDB's bindings print when a process ends early: pages of it, below the reason.
+AFTER_THE_END = re.compile(r"^(nanobind: | - (leaked|\.\.\. skipped)|See https://nanobind).*\n?", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -163,7 +166,8 @@ class Worker:
     def _last_words(self, child: _Child) -> str:
         code = child.process.wait()
         child.words.seek(0)
-        words = child.words.read().decode("utf-8", "replace").strip()[-MAX_WORDS:]
+        said = child.words.read().decode("utf-8", "replace")
+        words = AFTER_THE_END.sub("", said).strip()[-MAX_WORDS:]
         self.stop()
         return (
             f"{self._title} 进程意外结束(代码 {code}),未得出任何结论;请重新运行 / the {self._title} process died "

@@ -93,7 +93,7 @@ def test_a_warm_up_that_raises_does_not_concern_the_next_request(worker: Worker)
 
 
 def test_a_child_that_dies_is_an_error_with_its_last_words_and_the_next_call_has_another(worker: Worker) -> None:
-    with pytest.raises(HotlineError, match=r"the 试验 / trial process died \(code 7\).*these are my last words"):
+    with pytest.raises(HotlineError, match=r"the 试验 / trial process died \(code 7\).*these are my last words$"):
         worker.ask(("die",))
     assert worker.ask(("now",)) == [("now",)]
 
