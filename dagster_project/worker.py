@@ -32,7 +32,7 @@ from dagster_project.errors import HotlineError
 
 MAX_WORDS = 2000  # characters of a dead child's last words that a message carries
 # What DuckDB's bindings print when a process ends early: pages of it, below the reason.
-AFTER_THE_END = re.compile(r"^(nanobind: | - (leaked|\.\.\. skipped)|See https://nanobind).*\n?", re.MULTILINE)
+AFTER_THE_END = re.compile(r"^(nanobind: | - (leaked|\.\.\. skipped)|See \S*nanobind).*\n?", re.MULTILINE)
 
 
 @dataclass(frozen=True)

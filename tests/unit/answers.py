@@ -25,7 +25,7 @@ def answer(request: tuple[str, ...], tell: Callable[[object], None]) -> object:
             for number in range(99):
                 print(f' - leaked instance 0x{number:012x} of type "_duckdb._sqltypes.DuckDBPyType"')
             print(" - ... skipped remainder")
-            print("See https://nanobind.readthedocs.io/en/latest/refleaks.html", flush=True)
+            print("See nanobind/refleaks.html", flush=True)
             os._exit(7)
         case ("sleep",):
             time.sleep(60)
