@@ -23,6 +23,7 @@ from dagster_project.corrections.commands import correct
 from dagster_project.errors import HotlineError, UsageError
 from dagster_project.files import refusal
 from dagster_project.names import require_line_id, require_wave_id
+from dagster_project.options import Json, Waves, print_result
 from dagster_project.paths import paths
 from dagster_project.release.commands import diff, plan, publish, releases, rollback, sensitivity, verify, whatif
 from dagster_project.serve import serve
@@ -56,18 +57,10 @@ def _wave_id(text: str | None) -> str | None:
     return None if text is None else require_wave_id(text)
 
 
-def _wave_ids(texts: list[str] | None) -> list[str] | None:
-    return None if texts is None else [require_wave_id(text) for text in texts]
-
-
 def _line_ids(texts: list[str] | None) -> list[str] | None:
     return None if texts is None else [require_line_id(text) for text in texts]
 
 
-WaveOption = Annotated[
-    list[str] | None,
-    typer.Option("--wave", "-w", callback=_wave_ids, help="监测期,可重复;缺省为全部 / wave, repeatable; default: all."),
-]
 LineOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -82,7 +75,6 @@ TargetOption = Annotated[
         help="执行模型的计算引擎 / the engine that executes the models: duckdb, spark, sail, postgres.",
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="结果以 JSON 输出 / print the result as JSON.")]
 
 
 @app.callback()
@@ -95,7 +87,7 @@ def _common(
 
 
 @app.command()
-def check(wave: WaveOption = None, as_json: JsonOption = False) -> None:
+def check(wave: Waves = None, as_json: Json = False) -> None:
     """检查导出文件与报告文本,不写任何数据 / judge the exports and the text of a wave; writes nothing."""
     from dagster_project.claims.narrative import text_faults
     from dagster_project.ingest.bronze import check_wave
@@ -109,20 +101,20 @@ def check(wave: WaveOption = None, as_json: JsonOption = False) -> None:
         report = check_wave(installation, declared, progress=logging.getLogger("hotline").info)
         judged.append((report, text_faults(installation, wave_id, declared.method)))
     results = [{**json.loads(report.to_json()), "text_faults": faults} for report, faults in judged]
-    _print(as_json, results, "\n".join(_report_text(report, faults) for report, faults in judged))
+    print_result(as_json, results, "\n".join(_report_text(report, faults) for report, faults in judged))
     if any(report.n_quarantined or faults for report, faults in judged):
         raise typer.Exit(3)
 
 
 @app.command()
 def run(
-    wave: WaveOption = None,
+    wave: Waves = None,
     line: LineOption = None,
     no_report: Annotated[
         bool, typer.Option("--no-report", help="只发布数据,不生成报告 / publish the data only; render no report.")
     ] = False,
     target: TargetOption = DUCKDB.name,
-    as_json: JsonOption = False,
+    as_json: Json = False,
 ) -> None:
     """运行监测期:采集、评分、质量门、发布、报告 / ingest, score, gate, publish and report waves, baselines first."""
     _run(wave, line, target, as_json, publish=True, report=not no_report)
@@ -130,7 +122,7 @@ def run(
 
 @app.command()
 def release(
-    wave: WaveOption = None, line: LineOption = None, target: TargetOption = DUCKDB.name, as_json: JsonOption = False
+    wave: Waves = None, line: LineOption = None, target: TargetOption = DUCKDB.name, as_json: Json = False
 ) -> None:
     """运行但不公布:生成可供核对的发布 / run without publishing: make a release to look at; then `hotline publish`."""
     _run(wave, line, target, as_json, publish=False, report=False)
@@ -165,11 +157,11 @@ def _run(
         }
         for outcome in outcomes
     ]
-    _print(as_json, results, "\n".join(_outcome_text(result) for result in results))
+    print_result(as_json, results, "\n".join(_outcome_text(result) for result in results))
 
 
 @app.command()
-def report(wave: WaveOption = None, as_json: JsonOption = False) -> None:
+def report(wave: Waves = None, as_json: Json = False) -> None:
     """生成报告:由当前发布生成网站、工作簿与 PDF / render site, workbook and PDF from the current release."""
     from dagster_project.launch import waves_in_order
     from dagster_project.lock import run_lock
@@ -185,7 +177,7 @@ def report(wave: WaveOption = None, as_json: JsonOption = False) -> None:
         for wave_id, each in rendered.items()
     ]
     text = "\n".join(each["site"] for each in results) or "尚无发布 / nothing is published yet"
-    _print(as_json, results, text)
+    print_result(as_json, results, text)
     if any(each.lacking for each in rendered.values()):
         raise typer.Exit(1)
 
@@ -195,7 +187,7 @@ def scorecard(
     line: Annotated[list[str], typer.Argument(callback=_line_ids, help="热线编码 / codes of lines.")],
     wave: Annotated[str, typer.Option("--wave", "-w", callback=_wave_id, help="监测期 / wave.")],
     out: Annotated[Path, typer.Option(help="写入此目录 / write into this folder.")] = Path(),
-    as_json: JsonOption = False,
+    as_json: Json = False,
 ) -> None:
     """生成热线单页成绩单(PDF)/ set the one-page scorecard of lines, from the current release."""
     from dagster_project.release.reading import read_current
@@ -206,16 +198,16 @@ def scorecard(
     written = {line_id: out / f"scorecard-{wave}-{line_id}.pdf" for line_id in line}
     for line_id, path in written.items():
         write_scorecard(release, line_id, path)
-    _print(as_json, [str(path) for path in written.values()], "\n".join(map(str, written.values())))
+    print_result(as_json, [str(path) for path in written.values()], "\n".join(map(str, written.values())))
 
 
 @app.command()
-def status(as_json: JsonOption = False) -> None:
+def status(as_json: Json = False) -> None:
     """各期现状:数据、得分新旧、当前发布 / what stands: exports, freshness of scores, current release."""
     from dagster_project.status import wave_statuses
 
     statuses = wave_statuses(paths())
-    _print(as_json, statuses, "\n".join(_status_text(each) for each in statuses))
+    print_result(as_json, statuses, "\n".join(_status_text(each) for each in statuses))
 
 
 @app.command()
@@ -227,22 +219,20 @@ def audit(
             "--wave", "-w", callback=_wave_id, help="与该期当前发布核对 / hold it against this wave's current release."
         ),
     ] = None,
-    as_json: JsonOption = False,
+    as_json: Json = False,
 ) -> None:
     """核对文本中的表述:数值、差、增幅、占比、排名等 / check what a text claims: levels, changes, shares, ranks …"""
     from dagster_project.claims.audit import audit as audited
     from dagster_project.claims.audit import published_world
 
     result = audited(file, published_world(paths(), wave) if wave is not None else None)
-    _print(as_json, result.to_json(), result.to_text())
+    print_result(as_json, result.to_json(), result.to_text())
     if not result.holds:
         raise typer.Exit(4)
 
 
 @app.command()
-def freeze(
-    wave: Annotated[str, typer.Option("--wave", "-w", help="监测期 / wave.")], as_json: JsonOption = False
-) -> None:
+def freeze(wave: Annotated[str, typer.Option("--wave", "-w", help="监测期 / wave.")], as_json: Json = False) -> None:
     """冻结导出文件,此后只能通过更正改动 / freeze a wave's exports; only corrections change it from then on."""
     from dagster_project.ingest.bronze import delivered_hashes
     from dagster_project.ingest.frozen import freeze_exports
@@ -254,18 +244,18 @@ def freeze(
         hashes = delivered_hashes(installation, load_wave(installation, wave))
         is_new = freeze_exports(installation, wave, hashes)
     state = "已冻结 / frozen" if is_new else "此前已冻结,未变 / frozen before, unchanged"
-    _print(as_json, hashes, "\n".join([*(f"{sha256}  {name}" for name, sha256 in hashes.items()), state]))
+    print_result(as_json, hashes, "\n".join([*(f"{sha256}  {name}" for name, sha256 in hashes.items()), state]))
 
 
 @app.command()
 def simulate(
-    wave: WaveOption = None,
+    wave: Waves = None,
     seed: Annotated[int | None, typer.Option(help="随机种子,缺省见 wave.yml / seed; default: wave.yml's.")] = None,
     lines: Annotated[int | None, typer.Option(min=1, help="热线数 / number of lines.")] = None,
     probes: Annotated[int | None, typer.Option(min=1, help="每条热线的电话监测数 / phone probes per line.")] = None,
     out: Annotated[Path | None, typer.Option(help="写入另一原始数据目录 / write a raw folder of its own here.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="覆盖已有导出 / replace existing exports.")] = False,
-    as_json: JsonOption = False,
+    as_json: Json = False,
 ) -> None:
     """生成模拟导出,缺省只补缺失者 / simulate exports of synthetic waves; default: those that lack them."""
     from dagster_project.ingest.wave import load_wave
@@ -289,7 +279,7 @@ def simulate(
     text = (
         "\n".join(str(path) for path in written) or "导出已存在,未作改动 / exports are there already; nothing written"
     )
-    _print(as_json, [str(path) for path in written], text)
+    print_result(as_json, [str(path) for path in written], text)
 
 
 @app.command()
@@ -323,13 +313,13 @@ def ui(
 
 
 @app.command()
-def doctor(as_json: JsonOption = False) -> None:
+def doctor(as_json: Json = False) -> None:
     """检查本机是否具备运行条件 / check that this machine and installation can run the pipeline."""
     from dagster_project.doctor import diagnose
 
     findings = diagnose(paths())
     text = "\n".join(f"{'✓' if finding.is_ok else '✗'} {finding.name}: {finding.detail}" for finding in findings)
-    _print(as_json, [finding.__dict__ for finding in findings], text)
+    print_result(as_json, [finding.__dict__ for finding in findings], text)
     if not all(finding.is_ok for finding in findings):
         raise typer.Exit(1)
 
@@ -381,10 +371,6 @@ def _failed(message: str, code: int, error: Exception) -> int:
         print(json.dumps({"error": type(error).__name__, "exit_code": code, "message": message}, ensure_ascii=False))
     print(message, file=sys.stderr)
     return code
-
-
-def _print(as_json: bool, data: Any, text: str) -> None:
-    typer.echo(json.dumps(data, ensure_ascii=False, indent=1) if as_json else text)
 
 
 def _show_progress(level: int) -> None:

@@ -1,8 +1,8 @@
 """DuckDB as every step opens it: no network, no extensions, and no files but the named ones.
 
-Belongs here: what a connection may touch. Does not belong here: queries. The suites' queries and
-dbt's models are text that somebody edits; a confined connection reads neither passwords nor keys,
-writes nothing beside the data, and can not be talked out of it.
+Belongs here: what a connection may touch, how a name stands in a query. Does not belong here: queries.
+The suites' queries and dbt's models are text that somebody edits; a confined connection reads neither
+passwords nor keys, writes nothing beside the data, and can not be talked out of it.
 """
 
 from collections.abc import Iterable
@@ -67,6 +67,11 @@ def confine(
 def attachable(database: Path) -> tuple[Path, Path]:
     """The `files` that let a database be attached: its own, and the log that DuckDB looks for."""
     return database, database.with_name(f"{database.name}.wal")
+
+
+def quoted(name: str) -> str:
+    """A name that is not ours, as a query may hold it."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _names(path: Path, home: Path) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dagster_project.errors import UsageError
+from dagster_project.options import Json, Wave
 from dagster_project.paths import paths
 
 if TYPE_CHECKING:
@@ -23,9 +24,7 @@ correct = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Wave = Annotated[str, typer.Option("--wave", "-w", help="监测期 / wave.")]
 By = Annotated[str, typer.Option(help="经办人姓名 / name of the person who does this.")]
-Json = Annotated[bool, typer.Option("--json", help="结果以 JSON 输出 / print the result as JSON.")]
 Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="更正编号,如 C0001 / ids of corrections.")]
 
 

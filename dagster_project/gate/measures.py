@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from dagster_project.database import quoted
 from dagster_project.ingest.faults import reject, shown
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ class _Rows:
             return [*counts, f"0 as n_missing_{at}"]
         kind, name, missing = (
             self.schema.field(asked.column).type,
-            _quoted(asked.column),
+            quoted(asked.column),
             _missing(asked.column, self.schema),
         )
         counts.append(f"count(*) filter (where {missing}) as n_missing_{at}")
@@ -163,13 +164,13 @@ class _Rows:
     def _failing(self, asked: _Question) -> list[dict[str, Any]]:
         names = list(dict.fromkeys([*self._index_columns, *([asked.column] if asked.column else [])]))
         rest = f"where {asked.fails} order by {self._order()} limit {MAX_ROWS_TOLD}"
-        rows: list[dict[str, Any]] = self._select(", ".join(map(_quoted, names)), rest, asked.values).to_pylist()
+        rows: list[dict[str, Any]] = self._select(", ".join(map(quoted, names)), rest, asked.values).to_pylist()
         return rows
 
     def _order(self) -> str:
         """By the index columns; by the others where these do not tell rows apart."""
         first = [name for name in self._index_columns if name in self.schema.names]
-        return ", ".join(map(_quoted, dict.fromkeys([*first, *self.schema.names])))
+        return ", ".join(map(quoted, dict.fromkeys([*first, *self.schema.names])))
 
     def _select(self, what: str, rest: str = "", values: dict[str, Any] | None = None) -> pa.Table:
         query = f"select {what} from {self._source} {rest}"  # noqa: S608  # the suite's own text, quoted names, conditions below
@@ -212,7 +213,7 @@ def _between_question(kwargs: dict[str, Any], schema: pa.Schema, prefix: str) ->
     if not is_number(schema.field(column).type) or list(bounds.values()) != sorted(bounds.values()):
         return None
     beyond = {"min_value": "<=" if is_strict[0] else "<", "max_value": ">=" if is_strict[1] else ">"}
-    outside = " or ".join(f"{_quoted(column)} {beyond[name]} ${prefix}_{name}" for name in bounds)
+    outside = " or ".join(f"{quoted(column)} {beyond[name]} ${prefix}_{name}" for name in bounds)
     return _Question(
         column,
         f"(not {_missing(column, schema)} and ({outside}))",
@@ -227,7 +228,7 @@ def _set_question(kwargs: dict[str, Any], schema: pa.Schema, prefix: str) -> _Qu
     if fits is None or not isinstance(allowed, list) or not allowed or not all(map(fits, allowed)):
         return None
     values = {f"{prefix}_{number}": value for number, value in enumerate(allowed)}
-    inside = f"{_quoted(column)} in ({', '.join(f'${name}' for name in values)})"
+    inside = f"{quoted(column)} in ({', '.join(f'${name}' for name in values)})"
     return _Question(column, f"(not {_missing(column, schema)} and not {inside})", values=values)
 
 
@@ -265,11 +266,7 @@ def _is_text(value: Any) -> bool:
 
 def _missing(column: str, schema: pa.Schema) -> str:
     """True of what a frame has as missing; never null."""
-    name = _quoted(column)
+    name = quoted(column)
     return (
         f"({name} is null or isnan({name}))" if pa.types.is_float64(schema.field(column).type) else f"({name} is null)"
     )
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -12,10 +12,9 @@ from typing import Annotated, Any
 import typer
 
 from dagster_project.errors import UsageError
+from dagster_project.options import Json, Wave
 from dagster_project.paths import Paths, paths, store_url
 
-Wave = Annotated[str, typer.Option("--wave", "-w", help="监测期 / wave.")]
-Json = Annotated[bool, typer.Option("--json", help="结果以 JSON 输出 / print the result as JSON.")]
 # Of a cost or a standard error: scores are printed to a hundredth, and end at a hundred; costs may be in yuan.
 MINIMUM, MAXIMUM = Decimal("0.01"), Decimal(1_000_000)
 NoReport = Annotated[bool, typer.Option("--no-report", help="不生成报告 / render no report.")]

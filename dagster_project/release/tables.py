@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dagster_project.database import connect
+from dagster_project.database import connect, quoted
 from dagster_project.paths import Paths
 from dagster_project.release.comparability import NOT_COMPARABLE
 from dagster_project.release.folder import write_parquet
@@ -142,7 +142,7 @@ def _line_classes(connection: duckdb.DuckDBPyConnection, wave: str) -> pa.Table:
     ).fetchall()
     repeats = [class_probabilities(attempts, connected, outcomes[attempts]) for attempts, connected in counts]
     names = sorted({name for by_count in outcomes.values() for name in by_count.values()})
-    columns = ", ".join(f"unnest($p{number}) as {_quoted(f'p_repeat_{name}')}" for number, name in enumerate(names))
+    columns = ", ".join(f"unnest($p{number}) as {quoted(f'p_repeat_{name}')}" for number, name in enumerate(names))
     query = f"""
         select classes.line_id, classes.attempts, classes.connected, classes.line_class, classes.is_ranked,
             repeats.* exclude (attempts, connected)
@@ -265,10 +265,6 @@ def _of_rows(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
     columns = zip(*rows, strict=True) if rows else [()] * len(schema)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
     return pa.table(arrays, schema)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _figures(connection: duckdb.DuckDBPyConnection, wave: str) -> list[dict[str, Any]]:

@@ -1,11 +1,10 @@
 """`hotline store`: a thin layer over `mirror.py`. Nothing heavy is imported before a command needs it."""
 
-import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from dagster_project.names import require_wave_id
+from dagster_project.options import Json, Waves, print_result
 from dagster_project.paths import paths
 
 store = typer.Typer(
@@ -18,17 +17,6 @@ store = typer.Typer(
 )
 
 
-def _wave_ids(texts: list[str] | None) -> list[str] | None:
-    return None if texts is None else [require_wave_id(text) for text in texts]
-
-
-Waves = Annotated[
-    list[str] | None,
-    typer.Option("--wave", "-w", callback=_wave_ids, help="监测期,可重复;缺省为全部 / wave, repeatable; default: all."),
-]
-Json = Annotated[bool, typer.Option("--json", help="结果以 JSON 输出 / print the result as JSON.")]
-
-
 @store.command()
 def push(wave: Waves = None, as_json: Json = False) -> None:
     """把当前发布及其 bronze 复制到存储 / copy the current releases, with their bronze, to the store."""
@@ -38,7 +26,7 @@ def push(wave: Waves = None, as_json: Json = False) -> None:
 
     with run_lock(paths()):
         done = [copy_to_store(paths(), open_store(), each) for each in wave or published_waves(paths())]
-    _print(as_json, [each.__dict__ for each in done], "\n".join(each.told() for each in done))
+    print_result(as_json, [each.__dict__ for each in done], "\n".join(each.told() for each in done))
 
 
 @store.command()
@@ -55,7 +43,7 @@ def pull(
     with run_lock(paths()):
         remote = open_store()
         done = [fetch(paths(), remote, each, bronze=not no_bronze) for each in wave or stored_waves(remote)]
-    _print(as_json, [each.__dict__ for each in done], "\n".join(each.told() for each in done))
+    print_result(as_json, [each.__dict__ for each in done], "\n".join(each.told() for each in done))
 
 
 @store.command()
@@ -67,10 +55,6 @@ def status(wave: Waves = None, as_json: Json = False) -> None:
     waves = wave or sorted({*published_waves(paths()), *stored_waves(remote)})
     found = [standing(paths(), remote, each) for each in waves]
     text = "\n".join(each.told() for each in found) or "尚无发布 / nothing is released yet"
-    _print(as_json, [each.__dict__ for each in found], text)
+    print_result(as_json, [each.__dict__ for each in found], text)
     if any(each.missing for each in found):
         raise typer.Exit(6)
-
-
-def _print(as_json: bool, data: Any, text: str) -> None:
-    typer.echo(json.dumps(data, ensure_ascii=False, indent=1) if as_json else text)
