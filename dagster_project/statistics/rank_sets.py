@@ -25,6 +25,7 @@ N_DRAWS = 10_000
 N_FAR = 40
 BLOCK = 250  # draws at a time: what a step holds in memory fits a core's cache
 DIFFERENCES = 2**17  # at a time, for the same reason: thousands of units by all draws would be hundreds of megabytes
+UNKNOWN, SETTLES_NOTHING = 0, 1  # beyond the last unit: not a unit
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,13 @@ def rank_sets(scores: Sequence[float], errors: Sequence[float], seed: int, n_dra
     standard error is not positive, or the lengths differ.
     """
     observed, noise = _compared(scores, errors, seed, n_draws)
-    each = np.array([_apart_from(j, np.abs(row), noise) for j, row in enumerate(observed)]).reshape(observed.shape)
-    low, high = _bounds(observed, each)
-    together = _of_others(_stepped(np.abs(observed), noise, noise.largest, np.eye(len(observed), dtype=bool)))
+    size, itself = np.abs(observed), np.eye(len(observed), dtype=bool)
+    each = np.empty_like(itself)
+    for j in range(len(size)):
+        one = slice(j, j + 1)
+        each[one] = _stepped(size[one], noise, Largest.of(noise, one).copy(), itself[one])
+    low, high = _bounds(observed, each & ~itself)
+    together = _stepped(size, noise, Largest.of(noise), itself) & ~itself
     return RankSets(low, high, *_bounds(observed, together), is_apart=together)
 
 
@@ -69,14 +74,11 @@ def _compared(scores: Sequence[float], errors: Sequence[float], seed: int, n_dra
 
 @dataclass(frozen=True)
 class Told:
-    """What the statement on all units tells apart at one precision. `high`: the highest rank each could have.
-
-    `largest`: (units, draws), of what is not told apart.
-    """
+    """What the statement on all units tells apart at one precision. `high`: the highest rank each could have."""
 
     high: Ints
     is_apart: Bools
-    largest: Floats
+    largest: "Largest"
 
 
 class Precision:
@@ -90,14 +92,15 @@ class Precision:
     def __init__(self, scores: Sequence[float], errors: Sequence[float], seed: int, n_draws: int = N_DRAWS) -> None:
         self._observed, self._noise = _compared(scores, errors, seed, n_draws)
         n = len(self._observed)
-        self.start = Told(np.full(n, n), np.eye(n, dtype=bool), self._noise.largest)
+        self._itself = np.eye(n, dtype=bool)
+        self.start = Told(np.full(n, n), self._itself, Largest.of(self._noise))
 
     def told(self, factor: float, since: Told) -> Told:
         """With `factor` times the probes: errors divided by its root. `since`: `start`, or of no greater factor."""
         size = np.abs(self._observed) * np.sqrt(factor)
         largest = since.largest.copy()
         is_apart = _stepped(size, self._noise, largest, since.is_apart)
-        return Told(_bounds(self._observed, _of_others(is_apart))[1], is_apart, largest)
+        return Told(_bounds(self._observed, is_apart & ~self._itself)[1], is_apart, largest)
 
 
 def _bounds(observed: Floats, is_apart: Bools) -> tuple[Ints, Ints]:
@@ -113,73 +116,109 @@ class _Noise:
     """
 
     def __init__(self, observed: Floats, errors: Floats, inverse_scale: Floats, seed: int, n_draws: int) -> None:
-        self._direction = np.sign(observed).astype(np.int8)
-        self._inverse_scale = inverse_scale
-        shape = len(errors), n_draws
-        self._by_unit, self.largest = np.empty(shape), np.empty(shape)
+        self._behind = np.where(observed > 0, -inverse_scale, inverse_scale)
+        self._by_draw = np.empty((n_draws, len(errors)))
+        self.largest = np.empty((len(errors), n_draws))
         random = np.random.default_rng(seed)
         for start in range(0, n_draws, BLOCK):
             normal = random.standard_normal((min(BLOCK, n_draws - start), len(errors)))
             part = slice(start, start + len(normal))
-            noise = normal * errors
-            self._by_unit[:, part] = noise.T
-            self.largest[:, part] = self._largest(normal, noise).T
+            noise = np.multiply(normal, errors, out=self._by_draw[part])
+            self.largest[:, part] = _largest(normal, noise, inverse_scale).T
 
-    def _largest(self, normal: Floats, noise: Floats) -> Floats:
-        """(draws, units) of some draws.
+    def compared(self, units: Ints, draws: Ints, is_apart: Bools) -> tuple[Floats, Ints]:
+        """Per pair of a unit and a draw: the largest difference to others in it, and the other that it is of.
 
-        A difference of standard normals g is at most sqrt(g_j^2 + g_k^2). So only units that are far out
-        need be looked at, unless even that bound leaves room for another; then all are.
+        `is_apart`: (units, others), the others that are told apart from the units so far. That one of the two is
+        ahead is settled then; that it is behind is a statement of its own, which was not made: differences that
+        way count on. The other is told only where being told apart would settle the difference; else it is
+        `SETTLES_NOTHING` beyond the last. A single unit is looked up in every draw.
         """
-        best = np.zeros(noise.shape)
-        far, others = _far_out(normal)
-        rows = np.arange(len(noise))
-        for units in far.T:
-            difference = noise - noise[rows, units][:, None]
-            np.abs(difference, out=difference)
-            difference *= self._inverse_scale[units]
-            np.maximum(best, difference, out=best)
-        left = best**2 - normal**2 < others[:, None] ** 2
-        for j in np.flatnonzero(left.any(axis=0)).tolist():
-            own = noise[left[:, j]]
-            best[left[:, j], j] = (np.abs(own - own[:, j, None]) * self._inverse_scale[j]).max(axis=1)
-        return best
-
-    def narrowed(self, j: int, largest: Floats, is_closed: Bools, is_apart: Bools) -> Floats:
-        """(draws,): `largest` of unit `j` once the others `is_closed` are told apart from it, and `is_apart` in all.
-
-        That one of the two is ahead is then settled; that it is behind is a statement of its own, which was not
-        made: differences that way count on. Few draws have their largest difference in what was closed: only
-        those are looked at again.
-        """
-        result = largest.copy()
-        closed = np.flatnonzero(is_closed)
-        settled, behind = self._direction[j, closed][:, None], -self._direction[j][:, None]
-        for part in _blocks(len(closed), np.arange(len(largest))):
-            highest = (settled * self._differences(j, part, closed)).max(axis=0)
-            for draws in _blocks(len(is_apart), part[highest >= largest[part]]):
-                again = self._differences(j, draws)
-                result[draws] = np.where(is_apart[:, None], behind * again, np.abs(again)).max(axis=0)
-        return result
-
-    def _differences(self, j: int, draws: Ints, others: Ints | None = None) -> Floats:
-        """(others, draws): by how much chance puts the others ahead of `j`, standardised; of itself 0. None: all."""
-        units = slice(None) if others is None else others
-        consecutive = slice(draws[0], draws[-1] + 1)
-        if len(draws) == consecutive.stop - consecutive.start:
-            differences: Floats = self._by_unit[units, consecutive] - self._by_unit[j, consecutive]
-        elif others is None:
-            differences = self._by_unit[:, draws] - self._by_unit[j, draws]
-        else:
-            differences = self._by_unit[np.ix_(others, draws)] - self._by_unit[j, draws]
-        differences *= self._inverse_scale[j, units][:, None]
-        return differences
+        pairs = np.arange(len(draws))
+        behind = self._by_draw[draws]
+        behind -= behind[pairs, units][:, None]
+        behind *= self._behind[units]
+        differences = behind * np.where(is_apart, 1.0, -1.0)
+        np.maximum(behind, differences, out=differences)
+        others = differences.argmax(axis=1)
+        largest = differences[pairs, others]
+        return largest, np.where(behind[pairs, others] == largest, differences.shape[1] + SETTLES_NOTHING, others)
 
 
-def _blocks(n_others: int, draws: Ints) -> Iterator[Ints]:
-    """`draws` in parts that give about DIFFERENCES with `n_others` each."""
-    n = max(DIFFERENCES // max(n_others, 1), 1)
-    return (draws[start : start + n] for start in range(0, len(draws), n))
+@dataclass(frozen=True)
+class Largest:
+    """The largest standardised difference of units in every draw, to others that they are not told apart from.
+
+    A difference that is told apart counts no more, so the largest of a draw can but fall. It is looked up anew only
+    where the critical value depends on it: `bounds`, (units, draws), are never below the largest. `others`: whose
+    difference a bound is, which is the largest as long as that is not told apart; N + UNKNOWN: not looked up yet.
+    `units`: numbers of the units.
+    """
+
+    units: Ints
+    bounds: Floats
+    others: NDArray[np.unsignedinteger]
+
+    @classmethod
+    def of(cls, noise: _Noise, units: slice = slice(None)) -> "Largest":
+        """Before anything is told apart; what is changed here is changed in `noise`."""
+        bounds = noise.largest[units]
+        n = len(noise.largest)
+        others = np.full(bounds.shape, n + UNKNOWN, np.min_scalar_type(n + SETTLES_NOTHING))
+        return cls(np.arange(n)[units], bounds, others)
+
+    def copy(self) -> "Largest":
+        return Largest(self.units, self.bounds.copy(), self.others.copy())
+
+    def critical(self, noise: _Noise, is_apart: Bools) -> float:
+        """The quantile, over the draws, of the largest difference of any unit. `is_apart`: (units, others)."""
+        is_settled = np.zeros((len(is_apart), is_apart.shape[1] + 2), dtype=bool)
+        is_settled[:, :-2] = is_apart
+        is_settled[:, UNKNOWN - 2] = is_apart.sum(axis=1) > 1  # than itself
+        top = self.bounds.max(axis=0)
+        while True:
+            critical = float(np.quantile(top, LEVEL, method="higher"))
+            draws = np.flatnonzero(top >= critical)
+            others = self.others[:, draws].astype(np.intp)
+            is_old = np.take_along_axis(is_settled, others, axis=1) & (self.bounds[:, draws] >= critical)
+            rows, columns = np.nonzero(is_old)
+            if not len(rows):  # no largest below the critical value matters, and none above it is but a bound
+                return critical
+            if len(self.units) == 1:
+                rows = rows[:1]
+            for row, draw in _blocks(is_apart.shape[1], rows, draws[columns]):
+                self.bounds[row, draw], self.others[row, draw] = noise.compared(self.units[row], draw, is_apart[row])
+            top[draws] = self.bounds[:, draws].max(axis=0)
+
+
+def _blocks(n_others: int, rows: Ints, draws: Ints) -> Iterator[tuple[Ints, Ints]]:
+    """Pairs of both in parts that give about DIFFERENCES with `n_others` each. One row: of every draw."""
+    n = max(DIFFERENCES // n_others, 1)
+    return (
+        (rows if len(rows) == 1 else rows[start : start + n], draws[start : start + n])
+        for start in range(0, len(draws), n)
+    )
+
+
+def _largest(normal: Floats, noise: Floats, inverse_scale: Floats) -> Floats:
+    """(draws, units) of some draws: the largest standardised difference of a unit to any other.
+
+    A difference of standard normals g is at most sqrt(g_j^2 + g_k^2). So only units that are far out
+    need be looked at, unless even that bound leaves room for another; then all are.
+    """
+    best = np.zeros(noise.shape)
+    far, others = _far_out(normal)
+    rows = np.arange(len(noise))
+    for units in far.T:
+        difference = noise - noise[rows, units][:, None]
+        np.abs(difference, out=difference)
+        difference *= inverse_scale[units]
+        np.maximum(best, difference, out=best)
+    left = best**2 - normal**2 < others[:, None] ** 2
+    for j in np.flatnonzero(left.any(axis=0)).tolist():
+        own = noise[left[:, j]]
+        best[left[:, j], j] = (np.abs(own - own[:, j, None]) * inverse_scale[j]).max(axis=1)
+    return best
 
 
 def _far_out(normal: Floats) -> tuple[Ints, Floats]:
@@ -193,35 +232,13 @@ def _far_out(normal: Floats) -> tuple[Ints, Floats]:
     return far, size[np.arange(n_draws), others]
 
 
-def _apart_from(j: int, size: Floats, noise: _Noise) -> Bools:
-    """(units,): which the statement on `j` alone tells apart from it. `size`: of its standardised differences."""
-    is_apart = np.arange(len(size)) == j  # a unit is not compared with itself
-    largest = noise.largest[j]
-    while True:
-        found = ~is_apart & (size > _critical(largest))
-        if not found.any():
-            return is_apart & (np.arange(len(size)) != j)
-        is_apart = is_apart | found
-        largest = noise.narrowed(j, largest, found, is_apart)
+def _stepped(size: Floats, noise: _Noise, largest: Largest, is_apart: Bools) -> Bools:
+    """Tell apart, step by step, what can be beyond `is_apart` in the statement on the units of `largest`.
 
-
-def _stepped(size: Floats, noise: _Noise, largest: Floats, is_apart: Bools) -> Bools:
-    """Tell apart, step by step, what can be beyond `is_apart` in the statement on all.
-
-    `largest`: of the pairs that are not apart yet, in the end of those that are not apart then: it is changed.
+    `size`, `is_apart`: (units, others); a unit is apart from itself, as it is not compared. `largest` is changed.
     """
     while True:
-        found = ~is_apart & (size > _critical(largest.max(axis=0)))
+        found = ~is_apart & (size > largest.critical(noise, is_apart))
         if not found.any():
             return is_apart
         is_apart = is_apart | found
-        for j in np.flatnonzero(found.any(axis=1)).tolist():
-            largest[j] = noise.narrowed(j, largest[j], found[j], is_apart[j])
-
-
-def _critical(largest: Floats) -> float:
-    return float(np.quantile(largest, LEVEL, method="higher"))
-
-
-def _of_others(is_apart: Bools) -> Bools:
-    return is_apart & ~np.eye(len(is_apart), dtype=bool)
