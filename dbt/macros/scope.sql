@@ -45,6 +45,20 @@
     {{ return({'relations': [relation]}) }}
 {%- endmaterialization %}
 
+{# A view stands as it was made: where a model changes, the pipeline makes the warehouse anew. #}
+{% materialization view, adapter='duckdb' -%}
+    {%- set relation = this.incorporate(type='view') -%}
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+    {% call statement('main') %}
+        {{ create_view_as(relation, sql) if load_cached_relation(this) is none else 'select 1' }}
+    {% endcall %}
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {% do adapter.commit() %}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+    {{ return({'relations': [relation]}) }}
+{%- endmaterialization %}
+
 {# Elsewhere a table has the rows of one run alone: the warehouse takes them from there (dagster_project/transform). #}
 {% materialization scoped, default -%}
     {%- set relation = this.incorporate(type='table') -%}
