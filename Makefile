@@ -26,7 +26,7 @@ run: $(READY) ## 模拟缺失的演示数据,运行各监测期并发布 / simul
 	$(BIN)/hotline run
 
 test: $(READY) lint ## 静态检查与全部测试 / static checks and every test
-	$(BIN)/pytest --numprocesses auto --dist loadfile
+	$(BIN)/pytest --numprocesses auto --dist worksteal
 
 spark: .spark/.ready ## 安装 Spark 供测试使用,约 450 MB,需 Java 17 / install Spark for the tests: 450 MB, needs Java 17
 
@@ -42,7 +42,7 @@ lint: $(READY) ## ruff, mypy, sqlfluff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/sqlfluff lint dbt/models
+	$(BIN)/sqlfluff lint --processes 0 dbt/models
 	$(BIN)/sqlfluff lint --config expectations/sqlfluff.cfg expectations
 
 ui: $(READY) ## Dagster 界面,仅本机 / the Dagster UI, on loopback

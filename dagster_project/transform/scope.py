@@ -85,16 +85,15 @@ def published_inputs(paths: Paths, wave: str) -> tuple[str, str | None] | None:
     return rows[0] if rows else None
 
 
-def write_scope(paths: Paths, scope: Scope) -> None:
-    """Tell the dbt steps what to recompute: the one file that they read it from."""
+def write_scope(paths: Paths, *scopes: Scope) -> None:
+    """Tell the dbt steps what to recompute, of one wave or several: the one file that they read it from."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    n_lines = len(scope.lines)
-    columns = {"wave": [scope.wave] * n_lines, "line_id": [*scope.lines], "is_full": [scope.is_full] * n_lines}
+    rows = [{"wave": each.wave, "line_id": line, "is_full": each.is_full} for each in scopes for line in each.lines]
     schema = pa.schema({"wave": pa.string(), "line_id": pa.string(), "is_full": pa.bool_()})
     paths.scope.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table(columns, schema), paths.scope)
+    pq.write_table(pa.Table.from_pylist(rows, schema), paths.scope)
 
 
 def withdraw_stamps(paths: Paths, scope: Scope, step: str) -> None:
