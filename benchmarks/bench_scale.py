@@ -4,8 +4,8 @@ Belongs here: the order of a size's measurements, processes and their memory, re
 belong here: what a stage is (`scale_stages.py`), data (`scale_data.py`), the scripts, drawing (`scale_chart.py`).
 
 Nothing outside the standard library is imported here: a child's peak memory can not be read below that of
-the process which started it. Results are kept size by size: what was measured at this commit, with a clean
-tree and as many repetitions, is not measured again.
+the process which started it. Results are kept round by round: a size that was measured at this commit, with a
+clean tree and as many repetitions, is not measured again.
 
 `python -m benchmarks.bench_scale [--sizes 20000,1000000] [--repeat 5] [--scratch FOLDER]`
 `python -m benchmarks.bench_scale --chart` draws the chart and the table from the results that are there
@@ -204,8 +204,8 @@ def script(name: str, *more: str) -> list[str]:
     return python("-m", f"benchmarks.{name}", WAVE, METHOD, *more)
 
 
-def measure_size(observations: int, repeat: int, scratch: Scratch, source: Paths) -> Row:
-    """All measurements of one size, each as often as asked for, taking turns."""
+def measure_size(observations: int, repeat: int, scratch: Scratch, source: Paths) -> Iterator[Row]:
+    """All measurements of one size, taking turns; after each round, those so far."""
     say(f"{observations:,} observations: making the exports")
     made = make_data(observations, 1, scratch, source)
     rounds: dict[str, list[Row]] = {}
@@ -239,16 +239,19 @@ def measure_size(observations: int, repeat: int, scratch: Scratch, source: Paths
                 say(f"  {name} is left out: {left_out[name]}")
                 continue
             require_equal(scratch, scores)
+        yield of_rounds(number, made, rounds, scratch) | {"left_out": left_out}
+
+
+def of_rounds(repetitions: int, made: Row, rounds: dict[str, list[Row]], scratch: Scratch) -> Row:
     return {
         "made_in_s": round(made["wall_s"], 1),
         "observations": rounds["release"][0]["observations"],
         "rows": rounds["ingest"][0]["rows"],
         "export_bytes": rounds["ingest"][0]["bytes"],
         "bronze_bytes": sum(file.stat().st_size for file in scratch.paths.bronze.rglob("*.parquet")),
-        "repetitions": repeat,
+        "repetitions": repetitions,
         "cases": {name: summary(measured) for name, measured in rounds.items()},
         "nodes": {name: nodes(rounds[name]) for name in ("scores", "published", "one_line_scores")},
-        "left_out": left_out,
     }
 
 
@@ -267,7 +270,7 @@ def require_equal(scratch: Scratch, scores: Path) -> None:
     measure(python("-m", "benchmarks.bronze_columns", str(scratch.paths.current(WAVE)), str(scores)), scratch)
 
 
-def measure_waves(repeat: int, scratch: Scratch, source: Paths) -> Row:
+def measure_waves(repeat: int, scratch: Scratch, source: Paths) -> Iterator[Row]:
     """One line rescored where one wave stands, and where N_WAVES do."""
     result = {}
     for n_waves in (1, N_WAVES):
@@ -280,10 +283,10 @@ def measure_waves(repeat: int, scratch: Scratch, source: Paths) -> Row:
             for _ in range(repeat)
         ]
         result[str(n_waves)] = {"one_line_scores": summary(steps), "one_line_run": summary(runs)}
-    return {"observations_each": WAVES_AT, "repetitions": repeat, "waves": result}
+    yield {"observations_each": WAVES_AT, "repetitions": repeat, "waves": result}
 
 
-def measure_workbook(repeat: int, scratch: Scratch, source: Paths) -> Row:
+def measure_workbook(repeat: int, scratch: Scratch, source: Paths) -> Iterator[Row]:
     """Reading a workbook through the guard against unpacking it, in one process per turn."""
     shutil.rmtree(scratch.folder, ignore_errors=True)
     scratch.paths.home.mkdir(parents=True)
@@ -291,7 +294,7 @@ def measure_workbook(repeat: int, scratch: Scratch, source: Paths) -> Row:
     command = python("-m", "benchmarks.scale_workbook")
     measure([*command, "write", str(file), str(XLSX_ROWS), str(source.raw)], scratch)
     runs = [measure([*command, "read", str(file)], scratch) for _ in range(repeat)]
-    return {
+    yield {
         "rows": XLSX_ROWS,
         "bytes": file.stat().st_size,
         "repetitions": repeat,
@@ -382,8 +385,8 @@ def verdicts(results: Row) -> list[Verdict]:
         return None if part is None or not whole else round(part / whole, 3)
 
     def largest(cases: tuple[str, ...], name: str) -> float | None:
-        found = [value for size in sizes for case in cases if (value := median(size, case, name)) is not None]
-        return max(found, default=None)
+        measured = [each["cases"][case][name] for each in sizes.values() for case in cases if case in each["cases"]]
+        return max((each["max"] for each in measured), default=None)
 
     overheads = {size: each["overhead_s"] for size, each in sizes.items() if each.get("overhead_s") is not None}
     waves = results.get("waves", {}).get("waves", {})
@@ -432,7 +435,7 @@ def run_all(options: argparse.Namespace) -> None:
     state = code_state()
     options.scratch.mkdir(parents=True, exist_ok=True)
     source = simulated(options.scratch)
-    todo: dict[tuple[str, ...], Callable[[int, Scratch, Paths], Row]] = {
+    todo: dict[tuple[str, ...], Callable[[int, Scratch, Paths], Iterator[Row]]] = {
         ("sizes", str(size)): partial(measure_size, size) for size in options.sizes
     }
     if not options.no_extras:
@@ -443,11 +446,11 @@ def run_all(options: argparse.Namespace) -> None:
             continue
         scratch = Scratch(options.scratch / "-".join(key))
         started, busy_before = time.perf_counter(), busy_elsewhere_s()
-        measured = measure_it(options.repeat, scratch, source)
-        busy = busy_elsewhere_pct(busy_before, busy_elsewhere_s(), time.perf_counter() - started)
-        if "cases" in measured:
-            measured["overhead_s"] = overhead(measured)
-        keep(options.json, key, {"code": state, "busy_elsewhere_pct": busy, **measured})
+        for measured in measure_it(options.repeat, scratch, source):
+            busy = busy_elsewhere_pct(busy_before, busy_elsewhere_s(), time.perf_counter() - started)
+            if "cases" in measured:
+                measured["overhead_s"] = overhead(measured)
+            keep(options.json, key, {"code": state, "busy_elsewhere_pct": busy, **measured})
         if not options.keep_scratch:
             shutil.rmtree(scratch.folder)
     keep(options.json, ("machine",), machine())
