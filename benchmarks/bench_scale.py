@@ -250,6 +250,7 @@ def of_rounds(repetitions: int, made: Row, rounds: dict[str, list[Row]], scratch
         "export_bytes": rounds["ingest"][0]["bytes"],
         "bronze_bytes": sum(file.stat().st_size for file in scratch.paths.bronze.rglob("*.parquet")),
         "repetitions": repetitions,
+        "overhead_s": spread(overheads(rounds)),
         "cases": {name: summary(measured) for name, measured in rounds.items()},
         "nodes": {name: nodes(rounds[name]) for name in ("scores", "published", "one_line_scores")},
     }
@@ -388,11 +389,11 @@ def verdicts(results: Row) -> list[Verdict]:
         measured = [each["cases"][case][name] for each in sizes.values() for case in cases if case in each["cases"]]
         return max((each["max"] for each in measured), default=None)
 
-    overheads = {size: each["overhead_s"] for size, each in sizes.items() if each.get("overhead_s") is not None}
+    overheads = [each["overhead_s"]["median"] for each in sizes.values()]
     waves = results.get("waves", {}).get("waves", {})
     by_waves = [waves[name]["one_line_scores"]["seconds"]["median"] for name in sorted(waves, key=int)]
     workbook = results.get("workbook", {})
-    growth = max(overheads.values()) - min(overheads.values()) if len(overheads) > 1 else None
+    growth = max(overheads) - min(overheads) if len(overheads) > 1 else None
     return [
         Verdict("scoring over the floor at 100 million", share(SIZES[3], "scores", "floor"), 2.5),
         Verdict("memory of scoring at any size, MiB", largest(("scores",), "tree_mib"), 512),
@@ -414,11 +415,16 @@ def verdicts(results: Row) -> list[Verdict]:
     ]
 
 
-def overhead(measured: Row) -> float:
-    """Seconds of a whole run that no stage accounts for: start, imports, Dagster, events."""
-    cases = measured["cases"]
-    stages = sum(cases[name]["seconds"]["median"] for name in STAGES)
-    return round(cases["full_run"]["wall_s"]["median"] - stages, 2)
+def overheads(rounds: dict[str, list[Row]]) -> list[float]:
+    """Per round, the seconds of a whole run that no stage accounts for: start, imports, Dagster, events.
+
+    A large run and its stages are minutes apart, so that the machine's speed may differ by more than all of it.
+    """
+    stages = zip(*(rounds[name] for name in STAGES), strict=True)
+    return [
+        run["wall_s"] - sum(stage["seconds"] for stage in of_round)
+        for run, of_round in zip(rounds["full_run"], stages, strict=True)
+    ]
 
 
 def tell(results: Row) -> None:
@@ -448,8 +454,6 @@ def run_all(options: argparse.Namespace) -> None:
         started, busy_before = time.perf_counter(), busy_elsewhere_s()
         for measured in measure_it(options.repeat, scratch, source):
             busy = busy_elsewhere_pct(busy_before, busy_elsewhere_s(), time.perf_counter() - started)
-            if "cases" in measured:
-                measured["overhead_s"] = overhead(measured)
             keep(options.json, key, {"code": state, "busy_elsewhere_pct": busy, **measured})
         if not options.keep_scratch:
             shutil.rmtree(scratch.folder)

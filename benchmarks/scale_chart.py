@@ -85,7 +85,7 @@ def _how(results: Results) -> Iterator[str]:
             f"- {_number(size)}: commit {each['code']['commit']}{is_changed}; {each['observations']:,} observations of "
             f"{each['rows']:,} rows; {each['export_bytes'] / 2**20:,.0f} MiB of exports, "
             f"{each['bronze_bytes'] / 2**20:,.1f} MiB of bronze; medians of {each['repetitions']}; others used "
-            f"{each['busy_elsewhere_pct']} % of the machine meanwhile; overhead {each['overhead_s']} s."
+            f"{each['busy_elsewhere_pct']} % of the machine meanwhile; overhead {_spread(each['overhead_s'])} s."
         )
         for name, reason in each["left_out"].items():
             yield f"  Left out: `{name}`, {reason}."
@@ -114,6 +114,10 @@ def _targets(results: Results) -> Iterator[str]:
 
 def _number(size: int) -> str:
     return f"{size // 10**6} million" if size >= 10**6 else f"{size // 1000} thousand"
+
+
+def _spread(values: dict[str, float]) -> str:
+    return f"{values['median']:.1f} ({values['min']:.1f} to {values['max']:.1f})"
 
 
 def _digits(seconds: float) -> str:

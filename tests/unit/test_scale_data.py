@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from benchmarks import bench_scale, scale_data
-from benchmarks.bench_scale import STAGES, OutOfBounds, Scratch, measure, overhead, spread, verdicts
+from benchmarks.bench_scale import STAGES, OutOfBounds, Scratch, measure, overheads, spread, verdicts
 from benchmarks.scale_chart import BEGIN, END, tables, write_chart, write_table
 from benchmarks.scale_data import BASE, BASE_LINES, BASE_OBSERVATIONS, MAX_FILE_BYTES, Size, write_waves
 from benchmarks.scale_stages import STAGES as STAGES_OF_CHILD
@@ -154,19 +154,20 @@ def measured(observations: int, factor: float) -> dict[str, Any]:
         "code": {"commit": "abc1234", "is_clean": True}, "busy_elsewhere_pct": 0.5, "observations": observations,
         "rows": observations // 6, "export_bytes": 1 << 20, "bronze_bytes": 1 << 18, "repetitions": 5,
         "cases": {**cases, "full_run": full_run}, "nodes": {}, "left_out": {"bronze_pandas": "more than 16 GiB"},
+        "overhead_s": spread([factor]),
     }  # fmt: skip
 
 
 @pytest.fixture
 def results() -> dict[str, Any]:
     sizes = {str(size): measured(size, size / 1e6) for size in (20_000, 10_000_000, 100_000_000)}
-    for each in sizes.values():
-        each["overhead_s"] = overhead(each)
     return {"machine": {"cpus_usable": 2, "memory_gib": 8.0, "system": "Linux", "python": "3.11"}, "sizes": sizes}
 
 
-def test_overhead_is_what_no_stage_accounts_for(results: dict[str, Any]) -> None:
-    assert {each["overhead_s"] for each in results["sizes"].values()} == {1.0}
+def test_overhead_is_what_no_stage_of_the_same_round_accounts_for() -> None:
+    rounds: dict[str, list[dict[str, Any]]] = {name: [{"seconds": 2.0}, {"seconds": 3.0}] for name in STAGES}
+    rounds["full_run"] = [{"wall_s": 2.0 * len(STAGES) + 1}, {"wall_s": 3.0 * len(STAGES) + 1.5}]
+    assert overheads(rounds) == [1, 1.5]
 
 
 def test_targets_are_judged_by_what_was_measured(results: dict[str, Any]) -> None:
