@@ -132,16 +132,16 @@ def _table(connection: duckdb.DuckDBPyConnection, wave: str, declared: tuple[str
 
 
 def _line_classes(connection: duckdb.DuckDBPyConnection, wave: str) -> pa.Table:
-    outcomes: dict[int, dict[int, str]] = {}
-    for attempts, connected, name in connection.execute(
-        "select attempts, connected, line_class from pub_class_outcomes where wave = ?", [wave]
+    outcomes: dict[int, list[tuple[int, str]]] = {}
+    for attempts, connected_from, name in connection.execute(
+        "select attempts, connected_from, line_class from pub_class_outcomes where wave = ? order by all", [wave]
     ).fetchall():
-        outcomes.setdefault(attempts, {})[connected] = name
+        outcomes.setdefault(attempts, []).append((connected_from, name))
     counts = connection.execute(
         "select distinct attempts, connected from pub_line_classes where wave = ? order by all", [wave]
     ).fetchall()
     repeats = [class_probabilities(attempts, connected, outcomes[attempts]) for attempts, connected in counts]
-    names = sorted({name for by_count in outcomes.values() for name in by_count.values()})
+    names = sorted({name for classes in outcomes.values() for _, name in classes})
     columns = ", ".join(f"unnest($p{number}) as {quoted(f'p_repeat_{name}')}" for number, name in enumerate(names))
     query = f"""
         select classes.line_id, classes.attempts, classes.connected, classes.line_class, classes.is_ranked,

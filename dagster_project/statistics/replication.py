@@ -6,7 +6,7 @@ functions can disagree.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 
 def predictive(attempts: int, connected: int) -> list[float]:
@@ -28,12 +28,14 @@ def predictive(attempts: int, connected: int) -> list[float]:
     return [weight / total for weight in weights]
 
 
-def class_probabilities(attempts: int, connected: int, class_of: Mapping[int, str]) -> dict[str, float]:
+def class_probabilities(attempts: int, connected: int, classes: Sequence[tuple[int, str]]) -> dict[str, float]:
     """{class: probability} in a repeat of `attempts` diallings, rounded to 6 decimals.
 
-    `class_of` maps every possible number of connections to its class (`pub_class_outcomes`).
+    `classes`: (connections, class that they give, until the next begins), in order from 0 (`pub_class_outcomes`).
     """
+    probabilities = predictive(attempts, connected)
+    ends = [*(start for start, _ in classes[1:]), attempts + 1]
     parts: dict[str, list[float]] = {}
-    for k, probability in enumerate(predictive(attempts, connected)):
-        parts.setdefault(class_of[k], []).append(probability)
+    for (start, name), end in zip(classes, ends, strict=True):
+        parts.setdefault(name, []).extend(probabilities[start:end])
     return {name: round(math.fsum(values), 6) for name, values in parts.items()}

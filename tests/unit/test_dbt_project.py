@@ -19,7 +19,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict:
 
 def test_unit_tests_of_the_models_hold(tmp_path: Path) -> None:
     results = dbt_step.run_unit_tests(Paths(raw=tmp_path, home=tmp_path))
-    assert len(results) == 10
+    assert len(results) == 11
     assert [(result.name, result.message) for result in results if result.status != "pass"] == []
 
 

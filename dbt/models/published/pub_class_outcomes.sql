@@ -10,35 +10,44 @@ attempt_counts as (
 
 ),
 
-digits as (
+rates as (
 
-    -- the loop is the template's, not the layout's -- noqa: disable=LT02
-    {% for digit in range(10) -%}
-        select cast({{ digit }} as bigint) as digit
-        {% if not loop.last %}union all{% endif %}
-    {% endfor %}
-    -- noqa: enable=LT02
+    select
+        wave,
+        below_pct
+    from {{ source('reference', 'line_class_rules') }}
+    where test = 'rate_below'
 
 ),
 
+-- every rule holds up to some number of connections: only with the next one may the class be another
 numbers as (
 
-    select ones.digit + 10 * tens.digit + 100 * hundreds.digit + 1000 * thousands.digit as number
-    from digits as ones
-    cross join digits as tens
-    cross join digits as hundreds
-    cross join digits as thousands
+    select
+        wave,
+        attempts,
+        cast(0 as bigint) as connected
+    from attempt_counts
+    union
+    select
+        wave,
+        attempts,
+        cast(1 as bigint) as connected
+    from attempt_counts
+    union
+    select
+        attempt_counts.wave,
+        attempt_counts.attempts,
+        cast({{ idiv('rates.below_pct * attempt_counts.attempts + 99', '100') }} as bigint) as connected
+    from attempt_counts
+    inner join rates on attempt_counts.wave = rates.wave
 
 ),
 
 outcomes as (
 
-    select
-        attempt_counts.wave,
-        attempt_counts.attempts,
-        numbers.number as connected
-    from attempt_counts
-    inner join numbers on numbers.number <= attempt_counts.attempts
+    select * from numbers
+    where connected <= attempts
 
 ),
 
@@ -51,6 +60,6 @@ classified as (
 select
     wave,
     attempts,
-    connected,
+    connected as connected_from,
     line_class
 from classified
