@@ -224,7 +224,9 @@ def measure_size(observations: int, repeat: int, scratch: Scratch, source: Paths
             once(name, stage(name))
         once("statistics", stage("statistics"))
         measure(stage("forget_wave"), scratch)
-        once("full_run", hotline("run", "--wave", WAVE, "--json"))
+        full_run = once("full_run", hotline("run", "--wave", WAVE, "--json"))
+        steps = measure(stage("run_steps"), scratch)["steps"]
+        full_run["overhead_s"] = full_run["wall_s"] - sum(steps.values())
         once("one_line_run", hotline("run", "--wave", WAVE, "--line", LINE, "--no-report", "--json"))
         once("one_line_scores", stage("one_line_scores", LINE))
         once("floor", script("bronze_floor"))
@@ -250,7 +252,6 @@ def of_rounds(repetitions: int, made: Row, rounds: dict[str, list[Row]], scratch
         "export_bytes": rounds["ingest"][0]["bytes"],
         "bronze_bytes": sum(file.stat().st_size for file in scratch.paths.bronze.rglob("*.parquet")),
         "repetitions": repetitions,
-        "overhead_s": spread(overheads(rounds)),
         "cases": {name: summary(measured) for name, measured in rounds.items()},
         "nodes": {name: nodes(rounds[name]) for name in ("scores", "published", "one_line_scores")},
     }
@@ -307,7 +308,7 @@ def measure_workbook(repeat: int, scratch: Scratch, source: Paths) -> Iterator[R
 
 
 def summary(measured: list[Row]) -> Row:
-    names = ("seconds", "wall_s", "cpu_s", "tree_mib", "process_mib", "gate_s", "standard_errors_s")
+    names = ("seconds", "wall_s", "cpu_s", "tree_mib", "process_mib", "gate_s", "standard_errors_s", "overhead_s")
     return {name: spread([each[name] for each in measured]) for name in names if name in measured[0]}
 
 
@@ -389,7 +390,7 @@ def verdicts(results: Row) -> list[Verdict]:
         measured = [each["cases"][case][name] for each in sizes.values() for case in cases if case in each["cases"]]
         return max((each["max"] for each in measured), default=None)
 
-    overheads = [each["overhead_s"]["median"] for each in sizes.values()]
+    overheads = [value for size in sizes if (value := median(size, "full_run", "overhead_s")) is not None]
     waves = results.get("waves", {}).get("waves", {})
     by_waves = [waves[name]["one_line_scores"]["seconds"]["median"] for name in sorted(waves, key=int)]
     workbook = results.get("workbook", {})
@@ -412,18 +413,6 @@ def verdicts(results: Row) -> list[Verdict]:
             1.25,
         ),
         Verdict("growth of the overhead over the sizes, s", None if growth is None else round(growth, 2), 3),
-    ]
-
-
-def overheads(rounds: dict[str, list[Row]]) -> list[float]:
-    """Per round, the seconds of a whole run that no stage accounts for: start, imports, Dagster, events.
-
-    A large run and its stages are minutes apart, so that the machine's speed may differ by more than all of it.
-    """
-    stages = zip(*(rounds[name] for name in STAGES), strict=True)
-    return [
-        run["wall_s"] - sum(stage["seconds"] for stage in of_round)
-        for run, of_round in zip(rounds["full_run"], stages, strict=True)
     ]
 
 

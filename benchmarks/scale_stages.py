@@ -202,6 +202,17 @@ def forget_wave(task: Task) -> Told:
     return {}
 
 
+def run_steps(task: Task) -> Told:
+    """Not a stage: what the steps of the last run took, as Dagster has written down."""
+    from dagster_project.launch import dagster_instance
+
+    with dagster_instance(task.paths) as instance:
+        (record,) = instance.get_run_records(limit=1)
+        steps = instance.get_run_step_stats(record.dagster_run.run_id)
+    # a step that has not ended has no time, and no run that is measured leaves one
+    return {"steps": {step.step_key: step.end_time - step.start_time for step in steps}}
+
+
 @dataclass(frozen=True)
 class Stage:
     run: Callable[[Task], Told]
@@ -227,6 +238,7 @@ STAGES = {
     "statistics": Stage(statistics, ("dagster_project.release.uncertainty", "pyarrow.parquet")),
     "one_line_scores": Stage(scores, DBT, load_dbt),
     "forget_wave": Stage(forget_wave),
+    "run_steps": Stage(run_steps),
 }
 
 
