@@ -11,7 +11,7 @@ quarantine tells of a row stands in its cells alone.
 import hashlib
 import json
 import shutil
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from dagster_project.ahead import ahead
 from dagster_project.corrections.ledger import PENDING, Ledger, read_ledger
 from dagster_project.corrections.overlay import Laid, lay_over
 from dagster_project.errors import InputRejected, NotReconciled
@@ -358,7 +359,7 @@ def _accepted(given: _Given, named: dict[str, set[str]], keep: Keep, folder: Pat
     taken = _Taken(named, keep, folder)
     with ThreadPoolExecutor(READERS) as pool:
         # files are read while the declared tables are checked; results are taken in order
-        results = _Ahead(pool, judged, to_read)
+        results = ahead(pool, judged, to_read, READERS)
         try:
             declared = reference_tables(given.paths, given.wave)
             known = known_codes(declared)
@@ -385,26 +386,13 @@ def _accepted(given: _Given, named: dict[str, set[str]], keep: Keep, folder: Pat
     return _Accepted(declared, standing, taken.files, taken.quarantine, without, laid)
 
 
-class _Ahead:
-    """Results of a function for each item, in order: no more are worked at ahead than there are readers."""
-
-    def __init__(
-        self, pool: ThreadPoolExecutor, function: Callable[[Delivery], Judged | FileRejected], items: Iterable[Delivery]
-    ):
-        self._pool, self._function, self._items = pool, function, iter(items)
-        self._begun = deque(self._begin(READERS))
-
-    def _begin(self, n_items: int) -> list[Future[Judged | FileRejected]]:
-        return [self._pool.submit(self._function, each) for each in islice(self._items, n_items)]
-
-    def next(self) -> Judged | FileRejected:
-        future = self._begun.popleft()
-        self._begun += self._begin(1)
-        return future.result()
-
-
 def _take_all(
-    wave: str, to_read: list[Delivery], results: _Ahead, taken: "_Taken", known: Known, progress: Progress
+    wave: str,
+    to_read: list[Delivery],
+    results: Iterator[Future[Judged | FileRejected]],
+    taken: "_Taken",
+    known: Known,
+    progress: Progress,
 ) -> None:
     """Take the rows of every file; raises InputRejected with the faults of all that cannot be read."""
     messages: list[str] = []
@@ -412,7 +400,7 @@ def _take_all(
     for delivery in to_read:
         progress(f"{wave}/{delivery.name} ({delivery.n_bytes / 2**20:.1f} MB, {delivery.export.profile})")
         try:
-            result = results.next()
+            result = next(results).result()
         except FileRejected as rejected:
             messages += [found.text() for found in rejected.found]
             continue

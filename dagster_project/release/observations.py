@@ -8,6 +8,7 @@ its row groups are runs of lines: who wants one line reads one row group (`by_li
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from dagster_project.ahead import ahead
 from dagster_project.errors import NotReconciled
 from dagster_project.release.by_line import places
 from dagster_project.release.folder import PARQUET
@@ -41,28 +43,42 @@ def write_observations(connection: duckdb.DuckDBPyConnection, wave: str, folder:
         where wave = $wave and line_id > $after and line_id <= $upto
         order by {ORDER}
     """  # noqa: S608  # identifiers come from the constants above, values are bound
+
+    def found(run: tuple[str, str, int]) -> pa.RecordBatchReader:
+        values = {"wave": wave, "after": run[0], "upto": run[1]}
+        return connection.cursor().sql(query, params=values).to_arrow_reader(RUN_ROWS)
+
+    runs = list(_runs(connection, wave))
     writer: pq.ParquetWriter | None = None
     try:
-        for after, upto, n_expected in _runs(connection, wave):
-            rows = connection.sql(query, params={"wave": wave, "after": after, "upto": upto}).to_arrow_reader(RUN_ROWS)
-            n_rows, last = 0, rows.schema.empty_table()
-            for batch in rows:
-                table = pa.table(batch)
-                _require_ruled(table)
-                _require_distinct(pa.concat_tables([last, table]))
-                n_rows, last = n_rows + len(table), table.slice(len(table) - 1)
-                table = table.drop_columns("rule_code").replace_schema_metadata(None)
-                writer = writer or pq.ParquetWriter(folder / FILE, table.schema, **PARQUET)
-                writer.write_table(table)
-            if n_rows != n_expected:
-                raise NotReconciled(
-                    f"{wave}:代码大于 {after!r}、至 {upto!r} 为止的线路有观测 {n_rows} 条,得分所依据的为 "
-                    f"{n_expected} 条,请重新运行 / {n_rows} observations of the lines after {after!r} up to {upto!r}, "
-                    f"but the scores were made from {n_expected}; run the wave again"
-                )
+        with ThreadPoolExecutor(1) as pool:  # one run is looked up while the one before is written
+            results = ahead(pool, found, runs, 1)
+            for after, upto, n_expected in runs:
+                n_rows = 0
+                for table in _checked(next(results).result()):
+                    writer = writer or pq.ParquetWriter(folder / FILE, table.schema, **PARQUET)
+                    writer.write_table(table)
+                    n_rows += len(table)
+                if n_rows != n_expected:
+                    raise NotReconciled(
+                        f"{wave}:代码大于 {after!r}、至 {upto!r} 为止的线路有观测 {n_rows} 条,得分所依据的为 "
+                        f"{n_expected} 条,请重新运行 / {n_rows} observations of the lines after {after!r} up to "
+                        f"{upto!r}, but the scores were made from {n_expected}; run the wave again"
+                    )
     finally:
         if writer is not None:
             writer.close()
+
+
+def _checked(rows: pa.RecordBatchReader) -> Iterator[pa.Table]:
+    """The rows of one run as they stand in the file, each under a rule and of a key of its own."""
+    last = rows.schema.empty_table()
+    for batch in rows:
+        table = pa.table(batch)
+        _require_ruled(table)
+        _require_distinct(pa.concat_tables([last, table]))
+        last = table.slice(len(table) - 1)
+        yield table.drop_columns("rule_code").replace_schema_metadata(None)
 
 
 def _runs(connection: duckdb.DuckDBPyConnection, wave: str) -> Iterator[tuple[str, str, int]]:

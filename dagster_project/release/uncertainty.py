@@ -7,6 +7,8 @@ belong here: the formulas (`statistics/`), what readers are told of them.
 import hashlib
 import json
 from bisect import bisect_right
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from dagster_project.ahead import ahead
 from dagster_project.files import replace_files
 from dagster_project.ingest.reference import SOURCE_CHANNEL
 from dagster_project.release.folder import write_parquet
@@ -36,6 +39,7 @@ from dagster_project.statistics.standard_errors import (
 
 NANO = 10**9
 TOP = 10
+N_SUMMED = 2  # runs of observations worked on at once
 KINDS = tuple(dict.fromkeys(KIND_OF_SOURCE.values()))
 MEMBERS = {"province": "province_code", "rank_group": "rank_group", "tier": "tier"}  # dimension: column of the frame
 # of observations.parquet
@@ -236,11 +240,21 @@ def observed_lines(folder: Path) -> ObservedLines:
 def _line_sums(folder: Path, ids: list[str], leaves: pa.Table) -> LineSums:
     """Of the lines `ids`, in their order. The file is read by runs of lines: a wave may not fit in memory."""
     weights = _Weights(folder)
-    found, n_done = [], 0
-    for table in read_by_lines(folder, COLUMNS):
-        n_until = bisect_right(ids, table["line_id"][-1].as_py())
-        own, n_done = ids[n_done:n_until], n_until
-        found.append(line_sums(weights.observed(table, own, leaves), len(own)))
+
+    def summed(run: tuple[pa.Table, list[str]]) -> LineSums:
+        table, own = run
+        return line_sums(weights.observed(table, own, leaves), len(own))
+
+    def runs() -> Iterator[tuple[pa.Table, list[str]]]:
+        n_done = 0
+        for table in read_by_lines(folder, COLUMNS):
+            n_until = bisect_right(ids, table["line_id"][-1].as_py())
+            yield table, ids[n_done:n_until]
+            n_done = n_until
+
+    with ThreadPoolExecutor(N_SUMMED) as pool:
+        found = [sums.result() for sums in ahead(pool, summed, runs(), N_SUMMED)]
+    n_done = sum(len(sums.total) for sums in found)
     return joined([*found, no_sums(len(ids) - n_done, len(KINDS))])
 
 
