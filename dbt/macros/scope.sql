@@ -25,53 +25,46 @@
 #}
 {% materialization scoped, adapter='duckdb' -%}
     {%- set relation = this.incorporate(type='table') -%}
-    {{ run_hooks(pre_hooks, inside_transaction=False) }}
-    {{ run_hooks(pre_hooks, inside_transaction=True) }}
-    {% if target.name == 'warehouse' %}
+    {%- if target.name == 'warehouse' -%}
         {%- set sql = "select * from read_parquet('engine/" ~ model.name ~ "/*.parquet')" -%}
-    {% endif %}
-    {% call statement('main') %}
+    {%- endif -%}
+    {%- set columns = model.columns.keys() | join(', ') -%}
+    {%- set text -%}
         {% if load_cached_relation(this) is none %}
             {{ create_table_as(False, relation, sql) }}
         {% else %}
-            {%- set columns = model.columns.keys() | join(', ') -%}
             delete from {{ relation }} where {{ lines_in_scope() if config.require('scope') == 'line' else wave_in_scope() }};
             insert into {{ relation }} ({{ columns }}) select {{ columns }} from ({{ sql }}) as model
         {% endif %}
-    {% endcall %}
-    {{ run_hooks(post_hooks, inside_transaction=True) }}
-    {% do adapter.commit() %}
-    {{ run_hooks(post_hooks, inside_transaction=False) }}
-    {{ return({'relations': [relation]}) }}
+    {%- endset -%}
+    {{ return(made_by(text, relation)) }}
 {%- endmaterialization %}
 
 {# A view stands as it was made: where a model changes, the pipeline makes the warehouse anew. #}
 {% materialization view, adapter='duckdb' -%}
     {%- set relation = this.incorporate(type='view') -%}
-    {{ run_hooks(pre_hooks, inside_transaction=False) }}
-    {{ run_hooks(pre_hooks, inside_transaction=True) }}
-    {% call statement('main') %}
-        {{ create_view_as(relation, sql) if load_cached_relation(this) is none else 'select 1' }}
-    {% endcall %}
-    {{ run_hooks(post_hooks, inside_transaction=True) }}
-    {% do adapter.commit() %}
-    {{ run_hooks(post_hooks, inside_transaction=False) }}
-    {{ return({'relations': [relation]}) }}
+    {%- set is_new = load_cached_relation(this) is none -%}
+    {{ return(made_by(create_view_as(relation, sql) if is_new else 'select 1', relation)) }}
 {%- endmaterialization %}
 
 {# Elsewhere a table has the rows of one run alone: the warehouse takes them from there (dagster_project/transform). #}
 {% materialization scoped, default -%}
     {%- set relation = this.incorporate(type='table') -%}
+    {{ return(made_by(create_table_as(False, relation, sql), relation)) }}
+{%- endmaterialization %}
+
+{# A relation made by one text of SQL, in one transaction with the model's hooks; what a materialization returns. #}
+{% macro made_by(text, relation) -%}
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
     {% call statement('main') %}
-        {{ create_table_as(False, relation, sql) }}
+        {{ text }}
     {% endcall %}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {% do adapter.commit() %}
     {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{ return({'relations': [relation]}) }}
-{%- endmaterialization %}
+{%- endmacro %}
 
 {# Rows of the lines that this run recomputes, as a condition. #}
 {% macro lines_in_scope() -%}
