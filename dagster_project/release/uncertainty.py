@@ -24,6 +24,7 @@ from dagster_project.ahead import ahead
 from dagster_project.files import replace_files
 from dagster_project.ingest.reference import SOURCE_CHANNEL
 from dagster_project.release.folder import write_parquet
+from dagster_project.release.identity import code_version
 from dagster_project.release.observations import read_by_lines
 from dagster_project.release.reading import KIND_OF_SOURCE, Release
 from dagster_project.statistics.rank_sets import rank_sets
@@ -137,14 +138,15 @@ def with_rank_sets(folder: Path, rankings: pa.Table, errors: dict[tuple[str, str
     """`rankings` with RANK_COLUMNS, for the release in `folder`. `errors`: what `write_standard_errors` returns.
 
     Sets are made within each group, of the ranked units; others have none. `kept`: folder where they are
-    found again by the next run.
+    found again by the next run of the same code.
     """
     totals = _totals(folder)
     rows = rankings.select(["group_code", "rank", "unit", "unit_code"]).to_pylist()
+    code = {"code": code_version(), "numpy": np.__version__}
     found: dict[tuple[str, str], RankRow] = {}
     for group in dict.fromkeys(row["group_code"] for row in rows):
         units = _ranked(rows, group, totals, errors)
-        for unit, sets in zip(units, _kept_or_computed(units, kept / f"{group}.json"), strict=True):
+        for unit, sets in zip(units, _kept_or_computed(units, code, kept / f"{group}.json"), strict=True):
             found[group, unit.code] = sets
     columns: dict[str, list[Any]] = {field.name: [] for field in RANK_COLUMNS}
     for row in rows:
@@ -182,16 +184,16 @@ def _totals(folder: Path) -> dict[tuple[str, str], int]:
     }
 
 
-def _kept_or_computed(units: list[Unit], file: Path) -> list[RankRow]:
-    """A large group takes a second; most runs change no score of it."""
-    digest = _digest(units)
+def _kept_or_computed(units: list[Unit], code: dict[str, str], file: Path) -> list[RankRow]:
+    """A large group takes a second; most runs change no score of it. `code`: what the sets hang on beside the units."""
+    made_from = {"units": _digest(units), **code}
     if file.exists():
         kept = json.loads(file.read_text(encoding="utf-8"))
-        if kept["inputs"] == digest:
+        if kept.get("made_from") == made_from:
             return [RankRow(**row) for row in kept["sets"]]
     rows = _rank_rows(units)
     file.parent.mkdir(parents=True, exist_ok=True)
-    content = json.dumps({"inputs": digest, "sets": [asdict(row) for row in rows]})
+    content = json.dumps({"made_from": made_from, "sets": [asdict(row) for row in rows]})
     replace_files({file: content.encode()})
     return rows
 

@@ -1,12 +1,13 @@
 """From the files of a release to standard errors: what may not change them."""
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dagster_project.release.uncertainty import observed_lines, standard_errors
+from dagster_project.release.uncertainty import NANO, Unit, _kept_or_computed, observed_lines, standard_errors
 from tests.unit.small_release import write_small_release
 
 
@@ -55,3 +56,15 @@ def test_a_name_that_probes_of_two_lines_share_is_two_probes(tmp_path: Path) -> 
     after = observed_lines(folder).sums
     assert after.counts.tolist() == before.counts.tolist()
     assert after.own.tolist() == before.own.tolist()
+
+
+def test_rank_sets_are_found_again_by_the_code_that_made_them_and_by_no_other(tmp_path: Path) -> None:
+    file = tmp_path / "kept" / "group.json"
+    units = [Unit("a", 90 * NANO, 1.0), Unit("b", 80 * NANO, 1.0)]
+    made = _kept_or_computed(units, {"code": "1"}, file)
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    kept["sets"][0]["rank_high"] = 99
+    file.write_text(json.dumps(kept), encoding="utf-8")
+    assert _kept_or_computed(units, {"code": "1"}, file)[0].rank_high == 99
+    assert _kept_or_computed(units, {"code": "2"}, file) == made
+    assert _kept_or_computed(units, {"code": "2"}, file) == made
