@@ -9,7 +9,7 @@ In the store, below HOTLINE_STORE:
 An object of S3 appears whole or not at all, and `current` is the last to be written: whenever a push
 is killed, readers see the release of before, and the same command goes on where it stopped. A name
 says what bytes an object has (a release's id is a hash of all that it is made from), so what is there in its
-length is not sent again. Nothing is ever removed.
+length is not sent again; what this machine's disk broke off is there in another. Nothing is ever removed.
 
 The S3 client is pyarrow's, which the pipeline has anyway.
 """
@@ -22,7 +22,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,9 +30,12 @@ from dagster_project import chain, runlog
 from dagster_project.errors import HotlineError, NotReconciled, UsageError
 from dagster_project.files import flush_folder, sha256_of
 from dagster_project.ingest.bronze import IngestReport
-from dagster_project.ingest.wave import list_waves
+from dagster_project.ingest.fingerprint import surroundings_fingerprint
+from dagster_project.ingest.wave import list_waves, load_wave
 from dagster_project.paths import WAVE_ID, Paths, store_endpoint, store_url
 from dagster_project.release.folder import MANIFEST, current_release, require_whole, settle, staging_folder
+from dagster_project.release.freeze import identify
+from dagster_project.release.identity import declaration_files
 from dagster_project.release.publish import publish
 from dagster_project.release.verify import release_faults
 
@@ -94,7 +97,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Standing:
-    """The current release of a wave here and in the store; `missing`: objects that the store's `current` lacks."""
+    """The current release of a wave here and in the store; `missing`: objects that the store lacks, of both."""
 
     wave: str
     here: str | None
@@ -173,20 +176,29 @@ def read_current(store: Store, wave: str) -> Current | None:
         if not RELEASE_ID.fullmatch(current.release) or not all(SHA256.fullmatch(each) for each in hashes):
             raise ValueError("not a release's id, or not a hash")
     except (ValueError, KeyError, TypeError) as error:
-        raise NotReconciled(f"{path}: 不能读取 / can not be read: {error}") from error
+        raise NotReconciled(
+            f"{path}: 不能读取,重新 push 即可修复 / can not be read; the next push mends it: {error}"
+        ) from error
     return current
 
 
 def standing(paths: Paths, store: Store, wave: str) -> Standing:
-    """What stands here and in the store, and which objects the store's `current` lacks. Raises NotReconciled."""
+    """What stands here and in the store, and which objects the store lacks. Raises NotReconciled.
+
+    An older or another release there is no fault, where the one that stands here is there too.
+    """
     folder = current_release(paths.current(wave))
     current = read_current(store, wave)
+    missing = _missing(store, wave, current) if current else []
+    if folder and (current is None or folder.name != current.release):
+        # the manifest is the last that a push sends of a release
+        missing += _not_there(store, [store.path("releases", wave, folder.name, MANIFEST)])
     return Standing(
         wave,
         folder.name if folder else None,
         current.release if current else None,
         bool(current and current.bronze),
-        _missing(store, wave, current) if current else [],
+        missing,
     )
 
 
@@ -200,6 +212,10 @@ def _missing(store: Store, wave: str, current: Current) -> list[str]:
     names = _files(content, current.manifest, manifest)
     paths = [store.path("releases", wave, current.release, name) for name in names]
     paths += [store.path("bronze", wave, sha256) for sha256 in sorted(set(current.bronze.values()))]
+    return _not_there(store, paths)
+
+
+def _not_there(store: Store, paths: list[str]) -> list[str]:
     return [path for path, info in _infos(store, paths).items() if not info.is_file]
 
 
@@ -234,25 +250,39 @@ def push(paths: Paths, store: Store, wave: str) -> Done:
             if not info.is_file or info.size != objects[target].stat().st_size:
                 _send(store, objects[target], target)
                 sent.append(objects[target].stat().st_size)
-        pointer = store.path("releases", wave, "current")
-        if read_current(store, wave) != current:
-            _write(store, pointer, json.dumps(asdict(current), indent=1, sort_keys=True).encode())
+        there = _readable_current(store, wave)
+        # bronze that no longer stands here is still that of the release
+        has_more = there is not None and not bronze and replace(there, bronze={}) == current
+        if there != current and not has_more:
+            content = json.dumps(asdict(current), indent=1, sort_keys=True).encode()
+            _write(store, store.path("releases", wave, "current"), content)
     logger.info("已复制到存储 / copied to the store: %s/%s", wave, folder.name)
-    return Done(wave, folder.name, len(sent), sum(sent), bool(bronze))
+    return Done(wave, folder.name, len(sent), sum(sent), bool(bronze) or has_more)
+
+
+def _readable_current(store: Store, wave: str) -> Current | None:
+    """What is current there; None also where it is damaged: a push mends it."""
+    try:
+        return read_current(store, wave)
+    except NotReconciled as damaged:
+        logger.warning("%s", damaged)
+        return None
 
 
 def _bronze_of(paths: Paths, wave: str, folder: Path) -> dict[str, tuple[Path, str]]:
     """{table, or `report`: (file, sha256)} of the bronze that stands; empty where it is not the release's.
 
-    It is where its ingest read the files, and stood on the ledger, that the release's manifest names.
+    It is where a release that is made of it now would be this one: the same exports, ledger, declarations,
+    code and baseline (and secret, where a profile keys personal data).
     """
     account = paths.ingest_report(wave)
     if not account.is_file():
         return {}
     report = IngestReport.from_json(account.read_text(encoding="utf-8"))
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    read = json.loads(json.dumps([asdict(file) for file in report.files]))
-    if (read, report.ledger_head) != (manifest["raw_files"], manifest["ledger_head"]):
+    declared = load_wave(paths, wave)
+    baseline = current_release(paths.current(declared.baseline)) if declared.baseline else None
+    made_now = identify(declared, report, declaration_files(paths, declared), baseline).release
+    if made_now != folder.name or report.surroundings != surroundings_fingerprint(paths, declared):
         return {}
     found = {table: (path, sha256_of(path)) for table, path in paths.bronze_parts(wave).items()}
     differing = [table for table, sha256 in report.outputs.items() if found.get(table, (None, None))[1] != sha256]

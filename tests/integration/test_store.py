@@ -240,9 +240,52 @@ def test_what_was_made_here_is_not_replaced_by_what_another_pushed(
     current = mirror.read_current(opened, WAVE)
     assert current is not None
     assert (current.release, current.bronze) == (home.current(WAVE), {})
+    assert other.hotline("store", "status").code == 0  # the newer one is there too
     third = fresh(tmp_path / "third", home.paths.raw, **store)
     assert not mirror.pull(third.paths, opened, WAVE).has_bronze
     assert third.current(WAVE) == home.current(WAVE)
+
+
+def test_bronze_of_another_declaration_is_not_taken_for_that_of_the_release(
+    home: Installation, opened: mirror.Store, store: dict[str, str], tmp_path: Path
+) -> None:
+    """The exports are the same; what they are read by, and so the bronze, is not."""
+    mirror.push(home.paths, opened, WAVE)
+    other = Installation(copied(home, tmp_path / "other").root, store)
+    first = other.current(WAVE)
+    declared = other.paths.wave_yml(WAVE)
+    declared.write_text(declared.read_text(encoding="utf-8") + "\n# another declaration\n", encoding="utf-8")
+    other.run("--wave", WAVE, "--no-report")
+    assert other.current(WAVE) != first
+    assert other.hotline("rollback", "--wave", WAVE, "--no-report").code == 0
+    current = mirror.read_current(opened, WAVE)
+    assert current is not None
+    assert (current.release, current.bronze) == (first, {})
+
+
+def test_a_push_without_the_bronze_leaves_the_one_that_the_store_has(home: Installation, opened: mirror.Store) -> None:
+    assert mirror.push(home.paths, opened, WAVE).has_bronze
+    before = mirror.read_current(opened, WAVE)
+    home.paths.ingest_report(WAVE).unlink()
+    done = mirror.push(home.paths, opened, WAVE)
+    assert (done.n_objects, done.has_bronze) == (0, True)
+    assert mirror.read_current(opened, WAVE) == before
+
+
+def test_a_release_that_the_store_lacks_and_a_damaged_current_are_told_and_mended_by_a_push(
+    home: Installation, opened: mirror.Store
+) -> None:
+    told = home.hotline("store", "status")
+    assert told.code == 6
+    assert f"{home.current(WAVE)}/{MANIFEST}" in told.out
+    mirror.push(home.paths, opened, WAVE)
+    assert home.hotline("store", "status").code == 0
+    mirror._write(opened, opened.path("releases", WAVE, "current"), b"{")
+    told = home.hotline("store", "status")
+    assert (told.code, "the next push mends it" in told.err) == (6, True), told.err
+    pushed = home.hotline("store", "push")
+    assert pushed.code == 0, pushed.err
+    assert home.hotline("store", "status").code == 0
 
 
 def test_doctor_tells_of_the_store_what_is_wrong(
