@@ -186,6 +186,23 @@ def spark_master() -> str:
     return os.environ.get("SPARK_MASTER") or "local[2]"
 
 
+def spark_address() -> str:
+    """Where Spark's driver listens for its executors (`SPARK_LOCAL_IP`). Default: this machine alone."""
+    return os.environ.get("SPARK_LOCAL_IP") or "127.0.0.1"
+
+
+# Of PostgreSQL's own clients. What holds without them stands in dbt/profiles.yml too, where dbt finds the database.
+MODELS_DATABASE = {
+    "host": ("PGHOST", "127.0.0.1"), "port": ("PGPORT", "5432"), "user": ("PGUSER", "hotline"),
+    "dbname": ("PGDATABASE", "hotline"),
+}  # fmt: skip
+
+
+def models_database() -> dict[str, str]:
+    """The PostgreSQL database that executes the models, without its password."""
+    return {name: os.environ.get(variable, default) for name, (variable, default) in MODELS_DATABASE.items()}
+
+
 def java() -> str | None:
     """The Java that Spark would start: of `JAVA_HOME`, else on the PATH."""
     home = os.environ.get("JAVA_HOME")

@@ -7,7 +7,8 @@ are not in the package, its classes are. It ends, with every process of it, at t
 standard input, at SIGTERM and at Ctrl-C.
 
 A cluster of several machines is started by Spark's own means; of this script it needs only what a
-run does: SPARK_MASTER, and the state folder at the same path on every machine.
+run does: SPARK_MASTER, SPARK_LOCAL_IP (the address of the host of the run that the others reach), and the
+state folder at the same path on every machine.
 """
 
 import os

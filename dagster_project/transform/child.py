@@ -23,7 +23,7 @@ from dagster_project.paths import DBT_PROJECT, Paths
 from dagster_project.transform.confined import model_inputs
 from dagster_project.transform.dbt_step import PUBLISHED, SCORES, Invocation, NodeResult, step_of
 from dagster_project.transform.engine import DUCKDB, WAREHOUSE, Engine
-from dagster_project.transform.sessions import MODELS, session
+from dagster_project.transform.sessions import MODELS, explained, session
 
 MAX_FAILING_ROWS = 20
 STORED_MANIFEST = "partial_parse.msgpack"
@@ -50,7 +50,8 @@ def answer(invocation: Invocation, tell: Callable[[NodeResult], None]) -> None:
     if invocation.arguments[0] != "parse":
         manifest = _manifest((paths.parsed_project(_parsed_for(engine)) / STORED_MANIFEST).read_bytes())
         if invocation.step:
-            _hand_over(paths, engine, invocation.step, manifest)
+            with explained(engine):
+                _hand_over(paths, engine, invocation.step, manifest)
     done = dbtRunner(manifest=manifest, callbacks=[on_event]).invoke(
         [*invocation.arguments, *_arguments(paths, engine)]
     )
@@ -64,7 +65,8 @@ def answer(invocation: Invocation, tell: Callable[[NodeResult], None]) -> None:
                 tell(_not_done(paths, engine, result))
             if invocation.step and _is_table(result.node) and result.status == "success":
                 columns = {name: str(column.data_type) for name, column in result.node.columns.items()}
-                session(paths, engine).fetch(result.node.name, columns, paths.engine / result.node.name)
+                with explained(engine):
+                    session(paths, engine).fetch(result.node.name, columns, paths.engine / result.node.name)
 
 
 @cache
@@ -157,7 +159,8 @@ def _not_done(paths: Paths, engine: Engine, result: Any) -> NodeResult:
 
 def _failing_rows(paths: Paths, engine: Engine, query: str) -> tuple[dict[str, Any], ...]:
     if engine != DUCKDB:
-        return session(paths, engine).first_rows(query, MAX_FAILING_ROWS)
+        with explained(engine):
+            return session(paths, engine).first_rows(query, MAX_FAILING_ROWS)
     inputs = model_inputs(paths.home)
     with connect(paths.home, paths.warehouse, folders=inputs, read_only=True, threads=1) as connection:
         cursor = connection.execute(query)

@@ -1,25 +1,26 @@
 """The sessions in which other engines than DuckDB execute the models. Imported by dbt's worker alone.
 
-Belongs here: starting an engine on loopback, handing it the input as tables, asking it a question,
+Belongs here: starting an engine, handing it the input as tables, asking it a question,
 fetching what it made. Does not belong here: what dbt does with it.
 """
 
 import os
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dagster_project.database import connect
-from dagster_project.errors import UsageError
-from dagster_project.paths import Paths, spark_master
-from dagster_project.transform.engine import POSTGRES, SAIL, Engine
+from dagster_project.errors import HotlineError, UsageError
+from dagster_project.paths import Paths, models_database, spark_address, spark_master
+from dagster_project.transform.engine import POSTGRES, SAIL, SPARK, Engine
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 LOOPBACK = "127.0.0.1"
+MAX_LINES = 5  # of an engine's words; below them come stacks
 MODELS = "hotline"  # the schema of dbt/profiles.yml
 
 
@@ -44,6 +45,34 @@ def session(paths: Paths, engine: Engine) -> Session:
     if engine == POSTGRES:
         return _on_postgres(paths)
     return OnSpark(_sail() if engine == SAIL else _spark(paths))
+
+
+@contextmanager
+def explained(engine: Engine) -> Iterator[None]:
+    """What the engine itself reports becomes a HotlineError with its words."""
+    try:
+        yield
+    except _failures(engine) as error:
+        words = "\n".join(str(error).strip().splitlines()[:MAX_LINES])
+        raise HotlineError(f"计算引擎 {engine.name} 报错 / the engine {engine.name} says: {words}") from error
+
+
+def _failures(engine: Engine) -> tuple[type[Exception], ...]:
+    """What its client raises; asked only once something was raised, so the client is loaded or can not be."""
+    if engine == POSTGRES:
+        import psycopg2
+
+        return (psycopg2.Error,)
+    if engine == SAIL:
+        from pyspark.errors import PySparkException
+
+        return (PySparkException,)
+    if engine == SPARK:
+        from py4j.protocol import Py4JError
+        from pyspark.errors import PySparkException
+
+        return (PySparkException, Py4JError)
+    return ()
 
 
 _servers: list[Any] = []  # a server ends where nothing holds it
@@ -79,13 +108,13 @@ class OnSpark:
 
 def _spark(paths: Paths) -> "SparkSession":
     """The process's session; what is set only at its start is of the installation that came first."""
-    os.environ["SPARK_LOCAL_IP"] = LOOPBACK
+    os.environ["SPARK_LOCAL_IP"] = spark_address()
     from pyspark.sql import SparkSession
 
     settings = {
         "spark.app.name": "hotline",
-        "spark.driver.host": LOOPBACK,
-        "spark.driver.bindAddress": LOOPBACK,
+        "spark.driver.host": spark_address(),
+        "spark.driver.bindAddress": spark_address(),
         "spark.driver.memory": "1g",
         "spark.executor.memory": "1g",
         "spark.ui.enabled": "false",
@@ -202,7 +231,8 @@ class OnPostgres:
     def _connected(self) -> Any:
         import psycopg2
 
-        return psycopg2.connect("")  # the client's library reads the variables
+        # the password, and what else there is, the client's library reads by itself
+        return psycopg2.connect(**models_database())
 
 
 @cache

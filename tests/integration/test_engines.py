@@ -6,6 +6,7 @@ engine builds all waves at once: what a statement costs is most of its time.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,13 +19,13 @@ import duckdb
 import pytest
 
 from dagster_project.errors import UsageError
-from dagster_project.paths import PROJECT, Paths, java
+from dagster_project.paths import MODELS_DATABASE, PROJECT, Paths, java
 from dagster_project.transform.dbt_step import PUBLISHED, SCORES, raise_for_failures, run_step
 from dagster_project.transform.engine import engine_named
 from dagster_project.transform.scope import full_scope, write_scope
 from tests.conftest import Installation, copied
 from tests.golden.wave_of_golden import WAVE, bronze_tables, write_bronze
-from tests.servers import USER, WORD, Postgres
+from tests.servers import USER, WORD, Postgres, free_port
 
 SPARK = PROJECT / ".spark"
 MARK = "HOTLINE_TEST_PROCESS"  # in the environment of every process that an engine's test starts
@@ -219,6 +220,7 @@ def test_a_run_on_another_engine_makes_the_same_release(on_sail: On, published: 
     before = ours.hashes(DEMONSTRATION)
     ours.run("--wave", DEMONSTRATION, "--no-report", "--target", on_sail.name, "--line", "370100")
     assert ours.hashes(DEMONSTRATION) == before
+    assert {each.name for each in ours.paths.engine.iterdir()} >= {"score_nodes", "pub_rankings"}  # brought home
     assert_same_tables(published.paths.home, ours.paths.home, DEMONSTRATION)
 
 
@@ -238,8 +240,25 @@ def test_a_step_that_fails_elsewhere_leaves_the_warehouse_alone(on_sail: On, gol
         assert connection.execute("select count(*) from score_line_inputs").fetchall() == [(0,)]
         assert connection.execute("select count(*) from pub_waves").fetchall() == [(0,)]
         connection.execute(f"attach '{golden}/warehouse.duckdb' as golden (read_only)")
-        query = "select * from score_answers except select * from golden.main.score_answers"
-        assert connection.execute(query).fetchall() == []
+        both = ("score_answers", "golden.main.score_answers")
+        for one, other in (both, both[::-1]):
+            assert connection.execute(f"select * from {one} except all select * from {other}").fetchall() == []
+
+
+def test_an_engine_that_does_not_answer_is_named_with_what_it_says(golden: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(golden, home)
+    nowhere = On("postgres", {"PGHOST": "127.0.0.1", "PGPORT": str(free_port())})
+    done = nowhere.build(home, WAVE)
+    assert done.returncode == 1
+    assert "计算引擎 postgres 报错 / the engine postgres says:" in done.stderr
+    assert "refused" in done.stderr
+
+
+def test_the_session_and_dbt_mean_the_same_database() -> None:
+    profile = (PROJECT / "dbt" / "profiles.yml").read_text(encoding="utf-8")
+    for name, (variable, default) in MODELS_DATABASE.items():
+        assert re.search(rf"{name}: .*env_var\('{variable}', '{re.escape(default)}'\)", profile), name
 
 
 def repeat(bronze: Path, target: Path, n_times: int) -> None:
