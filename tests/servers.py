@@ -22,6 +22,7 @@ import pytest
 PATIENCE = 120  # seconds until a server answers
 USER = "hotline"
 WORD = "of-the-tests-[only]"  # with characters that a URL must quote
+SECRETS = (WORD, quote(WORD, safe=""))  # what nothing may show: as it is, and as it stands in a URL
 S3_VARIABLES = {
     "AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "tests", "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
@@ -35,7 +36,7 @@ class Postgres:
     port: int
 
     def url(self, database: str) -> str:
-        return "".join(["postgresql://", USER, ":", quote(WORD, safe=""), f"@127.0.0.1:{self.port}/{database}"])
+        return "".join(["postgresql://", USER, ":", SECRETS[1], f"@127.0.0.1:{self.port}/{database}"])
 
     def database(self, name: str) -> str:
         """URL of a new, empty database."""

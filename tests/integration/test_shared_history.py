@@ -19,7 +19,7 @@ from dagster_project.team import MARK
 from tests.conftest import Installation, fresh
 from tests.integration.conftest import WAVE
 from tests.integration.test_ui import ask
-from tests.servers import WORD, Postgres, free_port, wait_for
+from tests.servers import SECRETS, Postgres, free_port, wait_for
 
 PATIENCE = 240  # seconds; a test asserts what happens, not how fast
 LAUNCH = "mutation($run: ExecutionParams!) { launchRun(executionParams: $run) { __typename } }"
@@ -66,7 +66,7 @@ def test_a_wave_is_run_with_its_history_in_postgresql(
     assert not installation.paths.dagster_home.exists()
     settings = (installation.paths.shared_dagster_home / "dagster.yaml").read_text(encoding="utf-8")
     assert settings == SHARED_DAGSTER_YAML
-    for secret in (WORD, url.split("@")[0]):
+    for secret in SECRETS:
         assert files_that_hold(installation.paths.home, secret) == []
         assert secret not in done.err + done.out
     findings = {each["name"]: each for each in installation.hotline("doctor", "--json").json}
@@ -83,7 +83,7 @@ def test_doctor_tells_of_postgresql_what_is_wrong(
         monkeypatch.setenv("HOTLINE_POSTGRES_URL", url)
         monkeypatch.setenv("HOTLINE_INSTALLATION", name)
         (finding,) = [each for each in diagnose(fresh(tmp_path, six_lines).paths) if each.name == "PostgreSQL"]
-        assert WORD not in finding.detail
+        assert not any(secret in finding.detail for secret in SECRETS)
         return finding.is_ok, finding.detail
 
     url = postgres.database("asked")
@@ -262,7 +262,7 @@ def test_runs_of_one_installation_wait_for_one_another_and_for_no_other(
         assert "local_artifact_storage" in told
         commands = b"".join(command_lines())
         assert b"grpc" in commands
-        for secret in (WORD, url.split(":")[2].split("@")[0]):
+        for secret in SECRETS:
             assert secret not in told
             assert secret.encode() not in commands
             assert files_that_hold(tmp_path, secret) == []
