@@ -81,14 +81,13 @@ def _how(results: Results) -> Iterator[str]:
     yield ""
     for size, each in _sizes(results).items():
         is_changed = "" if each["code"]["is_clean"] else ", changed"
-        overhead = each["cases"]["full_run"].get("overhead_s")
+        overhead = each["cases"]["full_run"]["overhead_s"]
         rounds = "one round" if each["repetitions"] == 1 else f"medians of {each['repetitions']}"
         yield (
             f"- {_number(size)}: commit {each['code']['commit']}{is_changed}; {each['observations']:,} observations of "
             f"{each['rows']:,} rows; {each['export_bytes'] / 2**20:,.0f} MiB of exports, "
             f"{each['bronze_bytes'] / 2**20:,.1f} MiB of bronze; {rounds}; others used "
-            f"{each['busy_elsewhere_pct']} % of the machine meanwhile"
-            + (f"; overhead {_spread(overhead)} s." if overhead else ".")
+            f"{each['busy_elsewhere_pct']} % of the machine meanwhile; overhead {_spread(overhead)} s."
         )
         for name, reason in each["left_out"].items():
             yield f"  Left out: `{name}`, {reason}."
