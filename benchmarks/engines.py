@@ -42,8 +42,8 @@ def main(sizes: tuple[int, ...]) -> None:
                 enlarge(paths().bronze, home / "bronze", size)
                 load = os.getloadavg()[0]
                 done = subprocess.run(
-                    [sys.executable, "-P", "-m", "benchmarks.engines", "--turns", engine, str(home)],
-                    env={**os.environ, **environment}, capture_output=True, text=True, check=True,
+                    [sys.executable, "-m", "benchmarks.engines", "--turns", engine, str(home)],
+                    env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True, check=True, cwd=PROJECT,
                 )  # fmt: skip
                 told = {"observations": size, "engine": engine, "load_before": load, **json.loads(done.stdout)}
                 if reference is None:
