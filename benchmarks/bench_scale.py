@@ -390,7 +390,7 @@ def verdicts(results: Row) -> list[Verdict]:
         measured = [each["cases"][case][name] for each in sizes.values() for case in cases if case in each["cases"]]
         return max((each["max"] for each in measured), default=None)
 
-    overheads = [value for size in sizes if (value := median(size, "full_run", "overhead_s")) is not None]
+    overheads = [each["cases"]["full_run"]["overhead_s"]["median"] for each in sizes.values()]
     waves = results.get("waves", {}).get("waves", {})
     by_waves = [waves[name]["one_line_scores"]["seconds"]["median"] for name in sorted(waves, key=int)]
     workbook = results.get("workbook", {})
