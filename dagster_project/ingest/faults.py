@@ -67,10 +67,16 @@ class Fault(Enum):
         "export or transfer it again",
     )
     ENCRYPTED = (
-        "文件已加密,或是旧式 .xls 文件",
-        "请去除密码,另存为「Excel 工作簿 (*.xlsx)」",
-        "encrypted, or an old .xls file",
-        "remove the password and save as Excel Workbook (*.xlsx)",
+        "文件已加密",
+        "请在 Excel 中去除密码后另存",
+        "the file is encrypted",
+        "remove the password in Excel and save it again",
+    )
+    OLD_XLS = (
+        "不是 .xlsx,而是旧式 .xls 等 OLE2 文件",
+        "请另存为「Excel 工作簿 (*.xlsx)」",
+        "not an .xlsx file but an old .xls or another OLE2 file",
+        "save it as Excel Workbook (*.xlsx)",
     )
     STRICT_OOXML = (
         "这是「Strict Open XML」工作簿,无法可靠读取",
@@ -101,6 +107,12 @@ class Fault(Enum):
         "请用 Excel 打开检查后重新另存",
         "the reader could not read the file: {}",
         "open it in Excel, check it, save it anew",
+    )
+    MISREAD_CELLS = (
+        "工作表 XML 的写法不合规范,读取结果会与 Excel 所见不同:{}",
+        "请用 Excel 打开,核对后重新另存",
+        "the sheet's XML is written in a way that is read otherwise than Excel shows it: {}",
+        "open it in Excel, check it, save it again",
     )
     SHEET_TOO_LARGE = (
         "工作表占用的区域或内容过大:{}",
@@ -138,6 +150,18 @@ class Fault(Enum):
         "请检查引号与分隔符后重新导出",
         "not valid CSV: {}",
         "check quotes and delimiter, export it again",
+    )
+    HEADER_NOT_FOUND = (
+        "此行没有档案声明的任何列名,其内容为:{}",
+        "请核对档案 file 下的 header_row、delimiter 与 sheet,或更正导出",
+        "none of the declared headers is in this row, which holds: {}",
+        "correct `header_row`, `delimiter` or `sheet` under `file` in the profile, or the export",
+    )
+    HEADER_ELSEWHERE = (
+        "档案声明的表头不在此行,按以下写法可以找到:{}",
+        "请核对后写入档案的 file",
+        "the declared header is not in this row; it is found with {}",
+        "check the file, then write this under `file` in the profile",
     )
     HEADER_MISSING = (
         "缺少此列",

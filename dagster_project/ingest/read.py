@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dagster_project.ingest.faults import MAX_FAULTS, Fault, FileRejected, Found, Place, shown
+from dagster_project.ingest.header_search import MAX_ROWS, search_rows, search_text, shown_row
 from dagster_project.ingest.plain_csv import byte_view, plain_records
 from dagster_project.ingest.profile import FileFormat, Profile, normal
 from dagster_project.ingest.wave import Export, Wave
@@ -164,7 +165,7 @@ def _content(path: Path) -> bytes:
 
 def read_cells(delivered: Delivered, profile: Profile) -> Cells:
     """Cells of one file by its profile. Raises FileRejected with every fault of the file as a whole."""
-    sheet = _xlsx(delivered, profile) if profile.file.type == "xlsx" else _csv(delivered, profile)
+    sheet = _xlsx(delivered, profile) if profile.file.type == "xlsx" else _csv_or_hint(delivered, profile)
     _require_tellable(sheet, delivered.name, profile.file.header_row)
     texts = {name: _normal(column) for name, column in sheet.texts.items() if name not in profile.drop}
     dropped = (_trimmed(sheet.texts[name]) for name in profile.drop)
@@ -257,15 +258,15 @@ def _header(names: Sequence[str], profile: Profile, file: str, sheet: str | None
     header = [name if endless else normal(name) for name, endless in zip(names, is_endless, strict=True)]
     known = dict.fromkeys([*(column.header for column in profile.columns), *profile.drop])
     present = set(header)
-    is_data = present.isdisjoint(known)  # a row of data stands there: its cells may be anybody's, and are not told
+    if present.isdisjoint(known):
+        raise FileRejected([Found(Fault.HEADER_NOT_FOUND, Place(file, sheet, row), detail=shown_row(header))])
     found = [Found(Fault.HEADER_MISSING, Place(file, sheet, row, name)) for name in known if name not in present]
     seen = set()
-    for number, name in enumerate(header):
-        told = column_letters(number) if is_data else name
+    for name in header:
         if name and name not in known:
-            found.append(Found(Fault.HEADER_UNKNOWN, Place(file, sheet, row, told)))
+            found.append(Found(Fault.HEADER_UNKNOWN, Place(file, sheet, row, name)))
         if name and name in seen:
-            found.append(Found(Fault.HEADER_TWICE, Place(file, sheet, row, told)))
+            found.append(Found(Fault.HEADER_TWICE, Place(file, sheet, row, name)))
         seen.add(name)
     _raise_first(found, file, sheet)
     return header
@@ -288,10 +289,15 @@ def _xlsx(delivered: Delivered, profile: Profile) -> _Sheet:
     file = profile.file
     result = read_workbook(delivered.content, delivered.name, file.sheet, file.header_row)
     columns = result["columns"]
+    rows = [*result["above"], *zip(*(column["text"][:MAX_ROWS] for column in columns), strict=True)]
     if not columns or len(columns[0]["text"]) < 2:
-        raise FileRejected([Found(Fault.NO_ROWS, Place(delivered.name, result["sheet"]))])
+        no_rows = FileRejected([Found(Fault.NO_ROWS, Place(delivered.name, result["sheet"]))])
+        raise _with_hint(no_rows, search_rows(rows, profile), delivered.name, profile)
     n_rows = len(columns[0]["text"]) - 1
-    header = _header([column["text"][0] for column in columns], profile, delivered.name, result["sheet"])
+    try:
+        header = _header([column["text"][0] for column in columns], profile, delivered.name, result["sheet"])
+    except FileRejected as rejected:
+        raise _with_hint(rejected, search_rows(rows, profile), delivered.name, profile) from None
     texts: dict[str, pa.DictionaryArray] = {}
     kinds: dict[str, np.ndarray | None] = {}
     for number, (name, column) in enumerate(zip(header, columns, strict=True)):
@@ -305,8 +311,22 @@ def _xlsx(delivered: Delivered, profile: Profile) -> _Sheet:
     return _Sheet(result["sheet"], len(header), texts, kinds, np.arange(n_rows), {}, 0)
 
 
-def _csv(delivered: Delivered, profile: Profile) -> _Sheet:
+def _with_hint(rejected: FileRejected, place: str | None, file: str, profile: Profile) -> FileRejected:
+    """The rejection; where the declared header has another `place`, that alone: the rest follows from it."""
+    if place is None:
+        return rejected
+    return FileRejected([Found(Fault.HEADER_ELSEWHERE, Place(file, row=profile.file.header_row), detail=place)])
+
+
+def _csv_or_hint(delivered: Delivered, profile: Profile) -> _Sheet:
     _require_encoding(delivered, profile.file.encoding)
+    try:
+        return _csv(delivered, profile)
+    except FileRejected as rejected:
+        raise _with_hint(rejected, search_text(delivered.content, profile), delivered.name, profile) from None
+
+
+def _csv(delivered: Delivered, profile: Profile) -> _Sheet:
     plain = plain_records(delivered.content, profile.file)
     if plain is not None:
         header = _header(plain.header, profile, delivered.name, None)

@@ -14,7 +14,7 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ from dagster_project.ingest.faults import Fault, FileRejected, Found, Place, sho
 
 CHILD = Path(__file__).with_name("workbook_child.py")
 OLE2 = bytes.fromhex("d0cf11e0a1b11ae1")
+ENCRYPTED_STREAM = "EncryptedPackage".encode("utf-16-le")  # what an XLSX with a password has; an old .xls has not
+# The parts that the library opens for whatever sheet, in lower case.
+ALWAYS_READ = {"xl/workbook.xml", "xl/_rels/workbook.xml.rels", "xl/sharedstrings.xml", "xl/styles.xml"}
 CHUNK = 1 << 20
 # error cells, formulas, and formats of zeros only: rare, so the child looks for them only where these stand
 ERROR_CELL = re.compile(rb"\st\s*=\s*[\"']e[\"']")
@@ -61,11 +64,12 @@ def read_workbook(
     `sheet` None: the only sheet. Raises FileRejected where the package is unsafe, the sheet is
     not there, the library fails, or the child is killed, panics or takes too long.
     """
-    has_special_cells = check_package(content, file, limits)
+    package = check_package(content, file, limits)
     task = {
         "sheet": sheet,
         "header_row": header_row,
-        "has_special_cells": has_special_cells,
+        "has_special_cells": package.has_special_cells,
+        "unsafe_parts": list(package.unsafe_parts),
         "memory_bytes": limits.memory_bytes,
         "cpu_seconds": limits.cpu_seconds,
         "output_bytes": limits.output_bytes,
@@ -74,6 +78,10 @@ def read_workbook(
     result = _run_child(content, file, task, limits)
     if "error" in result:
         raise _failed(file, result["error"])
+    if "unsafe" in result:
+        raise _rejected(package.unsafe_parts[result["unsafe"]], file, shown(result["unsafe"]))
+    if "misread" in result:
+        raise _rejected(Fault.MISREAD_CELLS, file, shown(result["misread"]))
     if "columns" not in result:
         raise _rejected(Fault.NO_SHEET, file, _first(map(shown, result["sheets"])) or "0")
     merged = [area for area in result["merged"] if area[2] >= header_row - 1]
@@ -126,10 +134,26 @@ def _first(texts: Iterable[str]) -> str:
     return ", ".join(first[:MAX_TOLD] + ["…"] * (len(first) > MAX_TOLD))
 
 
-def check_package(content: bytes, file: str, limits: Limits = LIMITS) -> bool:
-    """Refuse a package that is not safe to open. Returns whether the child must look for special cells."""
+@dataclass
+class Package:
+    """What the parts of a workbook hold, as far as it decides how the child reads one sheet.
+
+    `unsafe_parts`: XML that must not be read, by name. `has_special_cells`: whether a sheet may have error
+    cells, formulas or numbers padded with zeros.
+    """
+
+    has_special_cells: bool = False
+    unsafe_parts: dict[str, Fault] = field(default_factory=dict)
+
+
+def check_package(content: bytes, file: str, limits: Limits = LIMITS) -> Package:
+    """Refuse a package that is not safe to open.
+
+    XML that only some sheet needs is not refused here: most parts of a package are never read (`customXml` of
+    Power Query is UTF-16). `read_workbook` refuses the sheet whose own part is unsafe.
+    """
     if content.startswith(OLE2):
-        raise _rejected(Fault.ENCRYPTED, file)
+        raise _rejected(Fault.ENCRYPTED if ENCRYPTED_STREAM in content else Fault.OLD_XLS, file)
     n_entries = content.count(b"PK\x01\x02")
     if n_entries > limits.parts:
         raise _rejected(Fault.NOT_XLSX, file, f"{n_entries} parts")
@@ -140,7 +164,7 @@ def check_package(content: bytes, file: str, limits: Limits = LIMITS) -> bool:
         raise _rejected(Fault.NOT_XLSX, file, shown(str(error))) from None
 
 
-def _check_parts(package: zipfile.ZipFile, size: int, file: str, limits: Limits) -> bool:
+def _check_parts(package: zipfile.ZipFile, size: int, file: str, limits: Limits) -> Package:
     parts = package.infolist()
     if any(part.flag_bits & 1 for part in parts):
         raise _rejected(Fault.ENCRYPTED, file)
@@ -156,46 +180,49 @@ def _check_parts(package: zipfile.ZipFile, size: int, file: str, limits: Limits)
         raise _rejected(Fault.NOT_XLSX, file, "xl/workbook.xml ?")
     allowed = min(limits.unpacked_bytes, limits.ratio * size)
     _require_size(sum(part.file_size for part in parts), allowed, file)
-    total, has_special_cells = 0, False
+    total, checked = 0, Package()
     for part in parts:
-        unpacked, is_special = _check_part(package, part, allowed - total, file)
-        total += unpacked
-        has_special_cells |= is_special
-    return has_special_cells
+        total += _check_part(package, part, allowed - total, file, checked)
+    for name, fault in checked.unsafe_parts.items():
+        if name.casefold() in ALWAYS_READ:
+            raise _rejected(fault, file, shown(name))
+    return checked
 
 
-def _check_part(package: zipfile.ZipFile, part: zipfile.ZipInfo, allowed: int, file: str) -> tuple[int, bool]:
-    """Unpack one part piece by piece: (its size, whether it has special cells). The header's size may lie."""
-    is_xml = part.filename.lower().endswith((".xml", ".rels", ".vml"))
-    size, tail, is_special = 0, b"", False
+def _check_part(package: zipfile.ZipFile, part: zipfile.ZipInfo, allowed: int, file: str, checked: Package) -> int:
+    """Unpack one part piece by piece and note in `checked` what it holds. Returns its size: the header's may lie."""
+    size, tail = 0, b""
     with package.open(part) as stream:
         while piece := stream.read(CHUNK):
             size += len(piece)
             _require_size(size, allowed, file)
-            if is_xml:
-                window = tail + piece
-                _check_xml(window, part.filename, size == len(piece), file)
-                is_special = is_special or _is_special(part.filename, window)
-                tail = window[-64:]
-    return size, is_special
+            window = tail + piece
+            fault = _xml_fault(window, part.filename, size == len(piece))
+            if fault is not None:
+                checked.unsafe_parts.setdefault(part.filename, fault)
+            checked.has_special_cells = checked.has_special_cells or _is_special(part.filename, window)
+            tail = window[-64:]
+    return size
 
 
 def _is_special(name: str, window: bytes) -> bool:
     if name == "xl/styles.xml":
         return PADDED_FORMAT.search(window) is not None
-    if not name.startswith("xl/worksheets/"):
+    if name.casefold() in ALWAYS_READ:
         return False
     has_error = (b'"e"' in window or b"'e'" in window) and ERROR_CELL.search(window) is not None
     return has_error or ((b"<f" in window or b":f" in window) and FORMULA.search(window) is not None)
 
 
-def _check_xml(window: bytes, name: str, is_start: bool, file: str) -> None:
+def _xml_fault(window: bytes, name: str, is_start: bool) -> Fault | None:
+    """What forbids reading a part as XML, whatever its name: a sheet's may be any."""
     if b"<!DOCTYPE" in window or b"<!ENTITY" in window:
-        raise _rejected(Fault.XML_DOCTYPE, file, shown(name))
+        return Fault.XML_DOCTYPE
     if is_start and (window[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in window[:64] or NOT_UTF8.search(window[:200])):
-        raise _rejected(Fault.XML_ENCODING, file, shown(name))
+        return Fault.XML_ENCODING
     if is_start and name == "xl/workbook.xml" and b"purl.oclc.org/ooxml" in window:
-        raise _rejected(Fault.STRICT_OOXML, file)
+        return Fault.STRICT_OOXML
+    return None
 
 
 def _require_size(size: int, allowed: int, file: str) -> None:

@@ -92,6 +92,28 @@ def in_sheet(cells: bytes) -> Spoil:
     return part(SHEET, lambda xml: xml.replace(b"</sheetData>", cells + b"</sheetData>"))
 
 
+def sheet_in(name: str, encoding: str, prefix: bytes = b"") -> Spoil:
+    """The questionnaires with their sheet moved to another part of the package."""
+
+    def move(workbook: bytes) -> bytes:
+        with zipfile.ZipFile(io.BytesIO(workbook)) as package:
+            xml = prefix + package.read(SHEET)
+        moved = rezipped(
+            workbook,
+            lambda part, old: (
+                old.replace(b'"worksheets/sheet1.xml', f'"/{name}'.encode())
+                if part == "xl/_rels/workbook.xml.rels"
+                else old
+            ),
+        )
+        target = io.BytesIO(moved)
+        with zipfile.ZipFile(target, "a") as package:
+            package.writestr(name, xml.decode().encode(encoding))
+        return target.getvalue()
+
+    return replaced(PHONE, move)
+
+
 def dial(change: Callable[[str], str]) -> Spoil:
     return replaced(DIAL, lambda content: change(content.decode("gb18030")).encode("gb18030"))
 
@@ -294,7 +316,7 @@ WORKBOOKS_ALONE = {
     "a cell beyond every sheet": refused(in_corner(b"ZZZZZZZ99999999"), "E_"),
     "giant cells": refused(giant_cells, "E_SHEET_TOO_LARGE"),
     "too much text": refused(too_much_text, "E_UNREADABLE", "96 MB"),
-    "a sheet of 16,384 columns": refused(wide_sheet, "E_TOO_MANY_FAULTS", "E_HEADER_MISSING"),
+    "a sheet of 16,384 columns": refused(wide_sheet, "E_HEADER_NOT_FOUND", "「c0」 「c1」", "…"),
     "nested XML": Case(part(SHEET, nested_xml), 0, (), (PHONE, 6, 6, 0, 0)),
     "cells without an end": refused(part(SHEET, endless_cells), "E_"),
 }  # fmt: skip
@@ -325,7 +347,24 @@ WORKBOOKS = {
         put(PHONE, OLE2 + b"\0" * 4096 + "EncryptedPackage".encode("utf-16-le")), "E_ENCRYPTED", "去除密码"
     ),
     "encrypted parts": refused(replaced(PHONE, with_flag), "E_ENCRYPTED"),
-    "an old .xls": refused(put(PHONE, OLE2 + b"\0" * 4096 + b"Workbook"), "E_ENCRYPTED", ".xls"),
+    "an old .xls": refused(
+        put(PHONE, OLE2 + b"\0" * 4096 + "Workbook".encode("utf-16-le")), "E_OLD_XLS", "另存为", "*.xlsx"
+    ),
+    "a UTF-16 part of Power Query": Case(
+        added("customXml/item1.xml", '<?xml version="1.0" encoding="utf-16"?><DataMashup/>'.encode("utf-16")),
+        0, (), (PHONE, 6, 6, 0, 0),
+    ),
+    "a DOCTYPE that nobody reads": Case(
+        added("docProps/extra.xml", b"<!DOCTYPE x><x/>"), 0, (), (PHONE, 6, 6, 0, 0)
+    ),
+    "a sheet that is a UTF-16 part": refused(sheet_in("customXml/item1.xml", "utf-16"), "E_XML_ENCODING", "item1.xml"),
+    "a sheet of another name with a DOCTYPE": refused(
+        sheet_in("xl/cells.bin", "utf-8", b"<!DOCTYPE x>"), "E_XML_DOCTYPE", "cells.bin"
+    ),
+    "a sheet's part outside the workbook's folder": refused(
+        part("xl/_rels/workbook.xml.rels", lambda xml: xml.replace(b'"worksheets/', b'"../xl/worksheets/')),
+        "E_UNREADABLE",
+    ),
     "a web page": refused(put(PHONE, b"<html><table><tr><td>1</td></tr></table></html>"), "E_NOT_XLSX"),
     "a CSV": refused(put(PHONE, b"a,b\r\n1,2\r\n"), "E_NOT_XLSX"),
     "strict": refused(
@@ -387,6 +426,33 @@ WORKBOOKS = {
     ),
     "a shared string out of range": refused(
         in_sheet(b'<row r="9"><c r="A9" t="s"><v>99999999</v></c></row>'), "E_UNREADABLE", "shared strings"
+    ),
+    **{
+        f"a shared-string index {index!r}": refused(
+            in_sheet(b'<row r="9"><c r="A9" t="s"><v>' + index + b"</v></c></row>"), "E_MISREAD_CELLS", "A9"
+        )
+        for index in (b"1.5", b"-1", b"+1", b" 1", b"1e0", b"0x1", b"&#49;", b"x", "１".encode())
+    },
+    **{
+        f"a shared-string index in {spelling!r}": refused(
+            in_sheet(b'<row r="9"><' + spelling + b"><v>-1</v></c></row>"), "E_MISREAD_CELLS", "A9"
+        )
+        for spelling in (b"c r='A9' t='s'", b'c t="s" r="A9"', b'c r="A9" t = "s"', b'c r="A9" t="s" s="0"')
+    },
+    **{
+        f"a value {value!r}": refused(
+            in_sheet(b'<row r="9"><c r="A9">' + value + b"</c></row>"), "E_MISREAD_CELLS", "A9"
+        )
+        for value in (
+            b"<v><![CDATA[3]]></v>", b"<v>&#51;</v>", b"<v>1</v><v>2</v>", b"<v>1<!-- -->2</v>", b"<v>1<?x?>2</v>",
+            b"<is><t>1</t></is><v>2</v>", b"<v>1</v> <is><t>2</t></is>", b"<v xml:space='preserve'>&#x33;</v>",
+        )
+    },
+    "a second table of cells": refused(
+        part(SHEET, lambda xml: xml.replace(b"</sheetData>", b"</sheetData><sheetData/>")), "E_MISREAD_CELLS"
+    ),
+    "an empty table of cells first": refused(
+        part(SHEET, lambda xml: xml.replace(b"<sheetData>", b"<sheetData/><sheetData>")), "E_MISREAD_CELLS"
     ),
     "two rows of one number": refused(
         in_sheet(b'<row r="7"><c r="A7"><v>1</v></c></row>'), "E_UNREADABLE", "two cells are A7"

@@ -1,6 +1,8 @@
 """The guard around the workbook library, and what it must bring through unharmed."""
 
 import io
+import re
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import xlsxwriter
 from dagster_project.ingest import workbook
 from dagster_project.ingest.faults import FileRejected
 from dagster_project.ingest.workbook import Limits, read_workbook
-from tests.hostile.corpus import DIAL, PHONE, STRINGS, dial, part
+from tests.hostile.corpus import DIAL, PHONE, SHEET, STRINGS, dial, part, rezipped
 from tests.small_wave import WAVE, SmallWave
 
 
@@ -20,6 +22,29 @@ def small_xlsx() -> bytes:
     with xlsxwriter.Workbook(content) as book:
         book.add_worksheet().write_row(0, 0, ["a", "b"])
     return content.getvalue()
+
+
+def with_sheet(change: Callable[[bytes], bytes]) -> bytes:
+    """The small workbook with the XML of its sheet changed."""
+    return rezipped(small_xlsx(), lambda name, old: change(old) if name == SHEET else old)
+
+
+@pytest.mark.parametrize("value", [b"<v></v>", b"<v/>", b""])
+def test_a_shared_string_without_an_index_is_an_empty_cell(value: bytes) -> None:
+    content = with_sheet(lambda xml: xml.replace(b"<v>1</v>", value))
+    assert read_workbook(content, "x.xlsx", None, 1)["columns"][1]["text"] == [""]
+
+
+def test_a_sheet_with_a_namespace_prefix_is_read() -> None:
+    def prefixed(xml: bytes) -> bytes:
+        return re.sub(rb"<(/?)(\w)", rb"<\1x:\2", xml).replace(b" xmlns=", b" xmlns:x=")
+
+    columns = read_workbook(with_sheet(prefixed), "x.xlsx", None, 1)["columns"]
+    assert [column["text"] for column in columns] == [["a"], ["b"]]
+    with pytest.raises(FileRejected, match=r"E_MISREAD_CELLS.*B1"):
+        read_workbook(
+            with_sheet(lambda xml: prefixed(xml).replace(b"<x:v>1</x:v>", b"<x:v>-1</x:v>")), "x.xlsx", None, 1
+        )
 
 
 def test_merged_cells_in_the_data_are_refused_and_above_the_header_are_not() -> None:

@@ -160,5 +160,5 @@ def test_a_missing_header_row_does_not_tell_the_first_row(wave: SmallWave) -> No
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[1:]))
     with pytest.raises(InputRejected) as told:
         wave.ingest()
-    assert "「A」: E_HEADER_UNKNOWN" in str(told.value)
+    assert "E_HEADER_NOT_FOUND" in str(told.value)
     assert "张三" not in str(told.value)
