@@ -50,7 +50,9 @@ def shown_row(cells: Sequence[str]) -> str:
     """Returns the first cells of a row as a message may show them."""
     texts = [cell for each in cells if (cell := normal(each))]
     is_data = any(NUMBER_OR_TIME.fullmatch(each) for each in texts)
-    first = [f"「{each[:2] + HIDDEN if is_data and len(each) > 2 else shown(each)}」" for each in texts[:MAX_CELLS]]
+    first = [
+        f"「{shown(each[: min(2, len(each) - 1)]) + HIDDEN if is_data else shown(each)}」" for each in texts[:MAX_CELLS]
+    ]
     return " ".join([*first, *(["…"] if len(texts) > MAX_CELLS else [])]) or "—"
 
 

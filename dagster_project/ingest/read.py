@@ -312,10 +312,13 @@ def _xlsx(delivered: Delivered, profile: Profile) -> _Sheet:
 
 
 def _with_hint(rejected: FileRejected, place: str | None, file: str, profile: Profile) -> FileRejected:
-    """The rejection; where the declared header has another `place`, that alone: the rest follows from it."""
+    """The rejection; where the declared header has another `place`, that one: missing columns follow from it."""
     if place is None:
         return rejected
-    return FileRejected([Found(Fault.HEADER_ELSEWHERE, Place(file, row=profile.file.header_row), detail=place)])
+    syntax = [each for each in rejected.found if each.fault is Fault.BAD_CSV]  # it may be the cause
+    return FileRejected(
+        [*syntax, Found(Fault.HEADER_ELSEWHERE, Place(file, row=profile.file.header_row), detail=place)]
+    )
 
 
 def _csv_or_hint(delivered: Delivered, profile: Profile) -> _Sheet:

@@ -31,8 +31,8 @@ def with_sheet(change: Callable[[bytes], bytes]) -> bytes:
 
 @pytest.mark.parametrize("value", [b"<v></v>", b"<v/>", b""])
 def test_a_shared_string_without_an_index_is_an_empty_cell(value: bytes) -> None:
-    content = with_sheet(lambda xml: xml.replace(b"<v>1</v>", value))
-    assert read_workbook(content, "x.xlsx", None, 1)["columns"][1]["text"] == [""]
+    content = with_sheet(lambda xml: xml.replace(b"<v>0</v>", value))
+    assert read_workbook(content, "x.xlsx", None, 1)["columns"][0]["text"] == [""]
 
 
 def test_a_sheet_with_a_namespace_prefix_is_read() -> None:
