@@ -135,11 +135,12 @@ def published(task: Task) -> Told:
 
 def _dbt_step(task: Task, step: str, scope: Any) -> Told:
     from dagster_project.transform.dbt_step import raise_for_failures, run_step
-    from dagster_project.transform.scope import discard_foreign_warehouse, withdraw_stamps, write_scope
+    from dagster_project.transform.scope import write_scope
+    from dagster_project.transform.warehouse import begin_step, drop_stale_warehouse
 
-    discard_foreign_warehouse(task.paths)
+    drop_stale_warehouse(task.paths)
     write_scope(task.paths, scope)
-    withdraw_stamps(task.paths, scope, step)
+    begin_step(task.paths, scope.wave, step)
     results = list(run_step(task.paths, step, scope.wave))
     raise_for_failures(results)
     return {

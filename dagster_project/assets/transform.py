@@ -25,13 +25,12 @@ from dagster_project.transform.dbt_step import (
 )
 from dagster_project.transform.scope import (
     Scope,
-    discard_foreign_warehouse,
     full_scope,
     plan_scope,
     require_scored,
-    withdraw_stamps,
     write_scope,
 )
+from dagster_project.transform.warehouse import begin_step, drop_stale_warehouse, require_unchanged
 
 logger = logging.getLogger("hotline")
 
@@ -58,8 +57,8 @@ def scores(
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Observations, scores of the three levels, totals and classes of the lines in scope."""
     home = installation.paths
-    if discard_foreign_warehouse(home):
-        logger.info("模型已更新,全部重新计算 / the models have changed: everything is recomputed")
+    if (reason := drop_stale_warehouse(home)) is not None:
+        logger.warning("%s。全部重新计算 / everything is recomputed", reason)
     require_ingested(home, context.partition_key)
     scope = plan_scope(home, context.partition_key, tuple(config.lines))
     logger.info("计算范围 / recomputing %s", scope.describe())
@@ -80,6 +79,7 @@ def published(
     """Rankings, aggregates and figures of the wave. Asks the gate itself, from wherever it is started."""
     home = installation.paths
     wave = load_wave(home, context.partition_key)
+    require_unchanged(home)
     require(home, wave, (DELIVERED, PUBLISHABLE))
     require_ingested(home, wave.id)
     require_scored(home, wave.id)
@@ -91,7 +91,7 @@ def _step(
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     home = installation.paths
     write_scope(home, scope)
-    withdraw_stamps(home, scope, step)
+    begin_step(home, scope.wave, step)
     results = []
     for result in run_step(home, step, scope.wave, installation.engine):
         results.append(result)

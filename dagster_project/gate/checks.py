@@ -19,6 +19,7 @@ from dagster_project.gate.verdicts import evaluate_gate, raise_for_failures, wri
 from dagster_project.ingest.wave import load_wave
 from dagster_project.resources import Installation
 from dagster_project.team import pool
+from dagster_project.transform.warehouse import read_record, require_unchanged
 
 
 def _specs(stage: str) -> list[dg.AssetCheckSpec]:
@@ -70,6 +71,8 @@ def _results(
     context: dg.AssetCheckExecutionContext, installation: Installation, stage: str
 ) -> Iterator[dg.AssetCheckResult]:
     paths = installation.paths
+    if stage == PUBLISHABLE and read_record(paths) is not None:
+        require_unchanged(paths)  # without a record nothing is published: the next step requires one
     result = evaluate_gate(paths, load_wave(paths, context.partition_key), stage)
     write_quality(paths, result.wave, [result])
     selected = context.selected_asset_check_keys

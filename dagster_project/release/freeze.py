@@ -25,16 +25,19 @@ from dagster_project.release.identity import (
 from dagster_project.release.tables import write_tables
 from dagster_project.runlog import record_release
 from dagster_project.transform.scope import inputs_digest, published_inputs
+from dagster_project.transform.warehouse import require_published, require_unchanged
 
 
 def freeze(paths: Paths, wave: Wave) -> Path:
     """Write the release of `wave`, unless it is there already, and say so in the log. Returns its folder.
 
     The gates must have been asked before (`gate.verdicts.require`). Raises NotReconciled where the
-    published tables, or the findings on the field work, were not made from the bronze and baseline that
-    stand now, GateFailed where the report's text claims what its figures do not bear out.
+    warehouse was changed outside the pipeline, or where the published tables, or the findings on the field
+    work, were not made from the bronze and baseline that stand now; GateFailed where the report's text
+    claims what its figures do not bear out.
     """
     report = IngestReport.from_json(paths.ingest_report(wave.id).read_text(encoding="utf-8"))
+    require_published(paths, wave.id)
     _require_of_one_piece(paths, wave, report)
     declared = declaration_files(paths, wave)
     baseline = baseline_folder(paths, wave)
@@ -43,6 +46,7 @@ def freeze(paths: Paths, wave: Wave) -> Path:
     with staging_folder(releases, identity.release) as staged:
         shutil.copytree(paths.method(wave.method), staged / "method")
         write_tables(paths, wave.id, staged, SYNTHETIC_NOTE if wave.is_synthetic else "", baseline)
+        require_unchanged(paths)  # nor was it while it was read
         _write_quality(paths, wave.id, staged)
         _write_claims(paths, wave, staged, baseline)
         _write_manifest(wave, report, identity, declared, staged)

@@ -24,8 +24,10 @@ from dagster_project.transform.confined import model_inputs
 from dagster_project.transform.dbt_step import PUBLISHED, SCORES, Invocation, NodeResult, step_of
 from dagster_project.transform.engine import DUCKDB, WAREHOUSE, Engine
 from dagster_project.transform.sessions import MODELS, explained, session
+from dagster_project.transform.warehouse import finish_step
 
 MAX_FAILING_ROWS = 20
+WRITES = ("build", "run")  # the commands that change the warehouse
 STORED_MANIFEST = "partial_parse.msgpack"
 
 
@@ -57,6 +59,8 @@ def answer(invocation: Invocation, tell: Callable[[NodeResult], None]) -> None:
     )
     # dbt-duckdb keeps its connection for the life of the process; the next reader could not open the file
     DuckDBConnectionManager.close_all_connections()
+    if done.success and invocation.arguments[0] in WRITES and engine in (DUCKDB, WAREHOUSE):
+        finish_step(paths)
     if done.exception is not None:
         raise HotlineError(f"dbt 未能运行 / dbt could not {invocation.arguments[0]}: {done.exception}")
     if isinstance(done.result, RunExecutionResult):  # of `build` and `test`

@@ -13,6 +13,7 @@ from duckdb import DuckDBPyConnection
 
 from dagster_project.database import OPTIONS, confine
 from dagster_project.paths import Paths
+from dagster_project.transform.warehouse import require_as_begun
 
 
 class Plugin(BasePlugin):
@@ -23,7 +24,8 @@ class Plugin(BasePlugin):
         self._home = Path(plugin_config["home"]).resolve()
 
     def update_connection_config(self, creds: DuckDBCredentials, config: dict[str, Any]) -> None:  # noqa: ARG002
-        """Add to the options that the database is opened with."""
+        """Add to the options that the database is opened with, which is at once after this."""
+        require_as_begun(Paths(raw=self._home, home=self._home))
         config |= {**OPTIONS, "file_search_path": str(self._home)}
 
     def configure_connection(self, conn: DuckDBPyConnection) -> None:

@@ -6,15 +6,12 @@ not are recomputed too, and the run says so.
 """
 
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dagster_project.database import connect
 from dagster_project.errors import NotReconciled, UsageError
-from dagster_project.files import replace_files
 from dagster_project.paths import Paths
-from dagster_project.transform.dbt_step import SCORES, project_fingerprint
 
 if TYPE_CHECKING:
     import duckdb
@@ -94,39 +91,6 @@ def write_scope(paths: Paths, *scopes: Scope) -> None:
     schema = pa.schema({"wave": pa.string(), "line_id": pa.string(), "is_full": pa.bool_()})
     paths.scope.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist(rows, schema), paths.scope)
-
-
-def withdraw_stamps(paths: Paths, scope: Scope, step: str) -> None:
-    """Before `step` changes tables: what stands there is whole again only when it ends well."""
-    if not paths.warehouse.exists():
-        return
-    with connect(paths.home, paths.warehouse) as connection:
-        tables = _tables(connection)
-        if step == SCORES and "score_line_inputs" in tables:
-            connection.execute(
-                "delete from score_line_inputs where wave = ? and (? or list_contains(?, line_id))",
-                [scope.wave, scope.is_full, list(scope.lines)],
-            )
-        if "pub_waves" in tables:
-            connection.execute("delete from pub_waves where wave = ?", [scope.wave])
-
-
-def discard_foreign_warehouse(paths: Paths) -> bool:
-    """Remove a warehouse that other models or another engine version made. True where there was one.
-
-    The warehouse is derived from bronze: a run makes it anew.
-    """
-    stamp = paths.home / "warehouse.json"
-    fingerprint = json.dumps({"dbt_project": project_fingerprint()}).encode()
-    is_known = stamp.exists() and stamp.read_bytes() == fingerprint
-    is_foreign = paths.warehouse.exists() and not is_known
-    if is_foreign:
-        # its log first: beside another file it would be a foreign one
-        paths.warehouse.with_name(paths.warehouse.name + ".wal").unlink(missing_ok=True)
-        paths.warehouse.unlink()
-    if not is_known:
-        replace_files({stamp: fingerprint})
-    return is_foreign
 
 
 def _query(paths: Paths, table: str, query: str, wave: str) -> list[tuple]:

@@ -12,7 +12,7 @@ from dagster_project.ingest.bronze import require_ingested
 from dagster_project.launch import dagster_instance
 from dagster_project.paths import Paths
 from dagster_project.transform import dbt_step
-from dagster_project.transform.scope import discard_foreign_warehouse
+from dagster_project.transform.warehouse import drop_stale_warehouse
 from tests.small_wave import WAVE, SmallWave
 
 
@@ -69,18 +69,18 @@ def test_a_history_that_was_being_made_is_made_anew(paths: Paths) -> None:
     assert not half.parent.parent.exists()
 
 
-@pytest.mark.parametrize("stamp", [b"", b'{"dbt_pro', b'{"dbt_project": "other"}'])
+@pytest.mark.parametrize("stamp", [b"", b'{"dbt_pro', b"[]", b'{"dbt_project": "other"}'])
 def test_a_warehouse_whose_stamp_is_half_written_is_made_anew(paths: Paths, stamp: bytes) -> None:
     paths.home.mkdir()
     log = paths.warehouse.with_name(paths.warehouse.name + ".wal")
     for each in (paths.warehouse, log):
         each.write_bytes(b"of another time")
     (paths.home / "warehouse.json").write_bytes(stamp)
-    assert discard_foreign_warehouse(paths)
+    assert drop_stale_warehouse(paths)
     assert not paths.warehouse.exists()
     assert not log.exists()
     assert json.loads((paths.home / "warehouse.json").read_bytes())
-    assert not discard_foreign_warehouse(paths)
+    assert not drop_stale_warehouse(paths)
 
 
 def test_a_parse_that_was_killed_does_not_stand(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,8 @@ from dagster_project.errors import HotlineError
 from dagster_project.paths import Paths
 from dagster_project.transform.dbt_step import PUBLISHED, SCORES, raise_for_failures, run_step
 from dagster_project.transform.engine import engine_named
-from dagster_project.transform.scope import full_scope, withdraw_stamps, write_scope
+from dagster_project.transform.scope import full_scope, write_scope
+from dagster_project.transform.warehouse import begin_step
 
 
 def main(engine: str, home: str, *waves: str) -> int:
@@ -23,7 +24,7 @@ def main(engine: str, home: str, *waves: str) -> int:
             started = time.perf_counter()
             write_scope(paths, *scopes)
             for scope in scopes:
-                withdraw_stamps(paths, scope, step)
+                begin_step(paths, scope.wave, step)
             raise_for_failures(run_step(paths, step, engine=engine_named(engine)))
             print(f"{engine} {step}: {time.perf_counter() - started:.1f} s", flush=True)
     except HotlineError as error:

@@ -1,10 +1,11 @@
 """The gate within Dagster: a red critical check stops what comes after it, a warning does not."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 import pytest
 
 from dagster_project.errors import GateFailed
@@ -14,6 +15,7 @@ from dagster_project.gate.suites import load_suites
 from dagster_project.gate.verdicts import read_quality
 from dagster_project.paths import Paths
 from dagster_project.resources import Installation
+from dagster_project.transform.warehouse import finish_step
 from tests.unit.gate_world import SPOILERS, WAVE, good_world, on_disk
 
 WAVES = dg.DynamicPartitionsDefinition(name="waves")
@@ -39,12 +41,17 @@ def ranking() -> None: ...
 
 
 def run(
-    home: Path, spoilt: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, **options: Any
+    home: Path,
+    spoilt: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    afterwards: Callable[[Paths], None] = lambda _: None,
+    **options: Any,
 ) -> tuple[Paths, dg.ExecuteInProcessResult]:
     world = good_world()
     for check in spoilt:
         SPOILERS[check](world)
     paths = on_disk(world, home)
+    afterwards(paths)
     monkeypatch.setenv("HOTLINE_RAW", str(paths.raw))
     monkeypatch.setenv("HOTLINE_HOME", str(paths.home))
     monkeypatch.setattr(checks, "load_wave", lambda *_: WAVE)
@@ -74,6 +81,20 @@ def made(result: dg.ExecuteInProcessResult) -> set[str]:
 
 def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
     return {each.check_name: each for each in result.get_asset_check_evaluations()}
+
+
+def test_the_second_gate_judges_only_what_the_steps_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def changed_outside(paths: Paths) -> None:
+        finish_step(paths)
+        with duckdb.connect(str(paths.warehouse)) as connection:
+            connection.execute("update score_total set score_nano = 1")
+
+    _, result = run(tmp_path, (), monkeypatch, changed_outside)
+    assert not result.success
+    assert "ranking" not in made(result)
+    failed = [event for event in result.all_events if event.is_step_failure]
+    assert [event.step_key for event in failed] == ["publishable_gate"]
+    assert "changed outside the pipeline" in str(failed[0].step_failure_data.error)
 
 
 def test_green_everything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
