@@ -34,10 +34,16 @@ class Column:
     required_when: dict[str, str] = field(default_factory=dict)
     # foreign key into the wave's frame ("line") or its method's scenarios ("scenario")
     references: str | None = None
+    # free words of the vendor's: any other text without codes identifies something
+    is_free: bool = False
     # names a person by a code: a name in its place is refused
     is_person: bool = False
     minimum: int | None = None
     maximum: int | None = None
+
+    @property
+    def is_identifier(self) -> bool:
+        return self.type == TEXT and not self.codes and not self.is_free
 
 
 @dataclass(frozen=True)
@@ -166,7 +172,7 @@ WEB_PROBES = Table(
         Column(
             "scenario_code", TEXT, "Scenario that was searched for or submitted", required=True, references="scenario"
         ),
-        Column("platform", TEXT, "Platform that was visited", required=True),
+        Column("platform", TEXT, "Platform that was visited", required=True, is_free=True),
         Column(
             "probe_kind",
             TEXT,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NoReturn
 
+from dagster_project.characters import unusable_character
 from dagster_project.errors import InputRejected
 from dagster_project.ingest.personal import masked
 
@@ -279,7 +280,12 @@ class Fault(Enum):
         "looks like personal data (a telephone, identity card, mail or IP number, or a name)",
         "use a code, or let the profile key the column (keyed: true) or drop it",
     )
-    CONTROL_CHARACTER = ("含有不可见字符", "请删去该字符", "holds an invisible character", "delete the character")
+    CONTROL_CHARACTER = (
+        "含有不可见或不允许的字符 {}",
+        "请删去或改写该字符",
+        "holds an invisible or forbidden character, {}",
+        "delete the character, or write it otherwise",
+    )
 
     @property
     def code(self) -> str:
@@ -331,11 +337,15 @@ class FileRejected(InputRejected):
 
 
 def shown(text: str) -> str:
-    """Text as a message may carry it: personal data masked, control characters escaped, at most 80 characters."""
+    """Text as a message may carry it: personal data masked, invisible characters escaped, at most 80 characters."""
     text = masked(text)
     cut = text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
+    if cut.isascii() and cut.isprintable():
+        return cut
     return "".join(
-        each.encode("unicode_escape").decode("ascii") if unicodedata.category(each)[0] in "CZ" and each != " " else each
+        each.encode("unicode_escape").decode("ascii")
+        if each != " " and (unicodedata.category(each)[0] == "Z" or unusable_character(each))
+        else each
         for each in cut
     )
 

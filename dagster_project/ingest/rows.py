@@ -6,6 +6,7 @@ files (`read.py`), scoring, and what is plausible for a wave as a whole (the gat
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from dagster_project.characters import code_point, unusable_character
 from dagster_project.ingest import personal
 from dagster_project.ingest.faults import MAX_FAULTS, Fault, FileRejected, Found, Place
 from dagster_project.ingest.plain_csv import byte_view
@@ -39,11 +41,8 @@ TIME_KINDS = {
     b"n": Fault.SERIAL_TIME, b"f": Fault.SERIAL_TIME, b"l": Fault.SERIAL_TIME, b"z": Fault.SERIAL_TIME,
     b"x": Fault.ERROR_CELL, b"q": Fault.FORMULA_WITHOUT_VALUE,
 }  # fmt: skip
-# INVISIBLE and personal.HINT as Arrow's regular expressions: a text with neither is what it seems
-DOUBTFUL = (
-    r"[\x00-\x1f\x7f-\x{9f}\x{ad}\x{61c}\x{180e}\x{200b}-\x{200f}\x{2028}-\x{202e}\x{2060}-\x{206f}\x{feff}"
-    rf"\x{{fffd}}]|{personal.HINT.pattern}"
-)
+# For Arrow: a text without any of this is what it seems.
+DOUBTFUL = f"{personal.UNPLAIN}|{personal.HINT.pattern}"
 N_TOLD = 10
 Detail = str | tuple[str, str]
 Verdict = tuple[str | int | None, Fault | None, Detail]
@@ -210,8 +209,14 @@ def _verdict(word: str, each: ProfileColumn, profile: Profile, known: Known) -> 
         return None, None, ""
     if column.type == INT:
         return _number(word, column)
-    if INVISIBLE.search(word):
-        return None, Fault.CONTROL_CHARACTER, ""
+    character = unusable_character(word)
+    if column.is_identifier:
+        # invisible characters are looked for first: some have a compatibility form that can be seen
+        word = unicodedata.normalize("NFKC", word)
+        if not each.is_keyed:
+            character = character or next((letter for letter in word if not _is_of_identifiers(letter)), None)
+    if character is not None:
+        return None, Fault.CONTROL_CHARACTER, code_point(character)
     if column.references is not None:
         return (word, None, "") if word in known.codes[column.references] else (None, UNKNOWN[column.references], "")
     if not each.is_keyed and _is_personal(word, each, profile, known):
@@ -219,10 +224,23 @@ def _verdict(word: str, each: ProfileColumn, profile: Profile, known: Known) -> 
     return word, None, ""
 
 
+def _is_of_identifiers(character: str) -> bool:
+    """Whether an identifier in compatibility form (NFKC) may have the character: no two that look alike differ.
+
+    Allowed are ASCII, letters of every script, and punctuation but dashes and low lines. Digits, signs and
+    spaces are ASCII's.
+    """
+    if character.isascii():
+        return character.isprintable()
+    category = unicodedata.category(character)
+    return category[0] == "L" or category in ("Po", "Ps", "Pe", "Pi", "Pf")
+
+
 def _is_personal(word: str, each: ProfileColumn, profile: Profile, known: Known) -> bool:
-    is_identifier = each.column.name in (profile.table.key, "probe_id")
-    line_ids = known.codes["line"] if is_identifier else ()
-    return personal.found_in(word, line_ids) or (each.column.is_person and personal.is_name(word))
+    lines = tuple(known.codes["line"])
+    is_key = each.column.name in (profile.table.key, "probe_id")
+    prefixes = personal.Prefixes(of_keys=lines) if is_key else personal.Prefixes(of_tickets=lines)
+    return personal.found_in(word, prefixes) or (each.column.is_person and personal.is_name(word))
 
 
 def _number(word: str, column: Column) -> tuple[int | None, Fault | None, str]:

@@ -65,6 +65,18 @@ SPOILED: dict[str, tuple[Spoil, dict[tuple[str, int], str]]] = {
     ),
     "an error cell": (cell("phone", "22、工单编号", "=1/0"), {("phone_1.xlsx", 2): "E_ERROR_CELL"}),
     "an invisible character": (cell("dial", "任务编号", "P1\u200b2"), {("dial_1.csv", 2): "E_CONTROL_CHARACTER"}),
+    "a combining mark": (cell("dial", "任务编号", "P1\u034f2"), {("dial_1.csv", 2): "E_CONTROL_CHARACTER"}),
+    "a blank that is a letter": (cell("dial", "任务编号", "P\u31641"), {("dial_1.csv", 2): "E_CONTROL_CHARACTER"}),
+    "a character of private use": (cell("dial", "拨测编号", "D1\ue5e5"), {("dial_1.csv", 2): "E_CONTROL_CHARACTER"}),
+    "another dash": (cell("dial", "任务编号", "P1\u20102"), {("dial_1.csv", 2): "E_CONTROL_CHARACTER"}),
+    "digits of another script": (cell("dial", "任务编号", "P\u0661"), {("dial_1.csv", 2): "E_CONTROL_CHARACTER"}),
+    "a sign": (cell("phone", "23、录音编号", "R\u2713"), {("phone_1.xlsx", 2): "E_CONTROL_CHARACTER"}),
+    "keys that compatibility makes one": (
+        cell("dial", "拨测编号", "Ｄ１１００００２"),
+        {("dial_1.csv", 2): "E_DUPLICATE_KEY", ("dial_1.csv", 3): "E_DUPLICATE_KEY"},
+    ),
+    "a name in pinyin": (cell("phone", "10、编码员", "Zhangsan"), {("phone_1.xlsx", 2): "E_PERSONAL_DATA"}),
+    "a name and a number": (cell("web", "编码员", "张三1"), {("web_1.csv", 2): "E_PERSONAL_DATA"}),
     "a line break": (cell("dial", "任务编号", "P1\nP2"), {("dial_1.csv", 2): "E_CONTROL_CHARACTER"}),
     "two faults in a row": (
         put("dial", 0, 热线编码="1", 是否接通="?"), {("dial_1.csv", 2): "E_UNKNOWN_LINE|E_NOT_IN_CODES"},

@@ -8,7 +8,7 @@ import pytest
 
 from dagster_project.errors import InputRejected, UsageError
 from dagster_project.ingest.faults import shown
-from dagster_project.ingest.personal import MIN_SECRET, found_in, is_name, keyed, masked, require_key
+from dagster_project.ingest.personal import MIN_SECRET, Prefixes, found_in, is_name, keyed, masked, require_key
 from dagster_project.ingest.profile import load_profile
 from tests.small_wave import SmallWave
 
@@ -48,16 +48,28 @@ def test_identifiers_times_and_versions_are_not(text: str) -> None:
 def test_an_identifier_may_begin_with_the_code_of_a_line() -> None:
     """Codes of Hebei, Shanxi and Inner Mongolia begin as mobile numbers do."""
     assert found_in("13010000001")
-    assert not found_in("13010000001", LINE_IDS)
-    assert found_in("13800000001", LINE_IDS)
+    assert not found_in("13010000001", Prefixes(of_keys=LINE_IDS))
+    assert found_in("13800000001", Prefixes(of_keys=LINE_IDS))
+    # the number of a ticket is the city's own: it may be of eleven digits, and a telephone number may be in its place
+    assert found_in("13010000001", Prefixes(of_tickets=LINE_IDS))
 
 
-@pytest.mark.parametrize("text", ["张三", "欧阳娜娜", "阿依古丽·买买提", "Zhang San"])
+@pytest.mark.parametrize("text", [
+        "张三", "欧阳娜娜", "阿依古丽·买买提", "Zhang San", "Zhangsan", "张三1", "张三01", "zhang.san", "zhangsan01",
+        "Li3",
+        "li.si3", "Wang1", "LIU1", "John2", "ｚｈａｎｇ１", "李", "LZX", "O'Neil7", "C" * 33,
+    ],
+)  # fmt: skip
 def test_a_name_is_no_code_of_a_person(text: str) -> None:
     assert is_name(text)
 
 
-@pytest.mark.parametrize("text", ["C17", "coder", "编码员07", "k0f", "A-3"])
+@pytest.mark.parametrize("text", [
+        "C17", "coder", "编码员07", "k0f", "A-3", "QC-07", "GZ-A-03", "LI3", "1024", "coder_5", "督导03", "T1-05",
+        "BJ012",
+        "C 17", "Ｃ１７", "zs01", "k" + "a0" * 16,
+    ],
+)  # fmt: skip
 def test_a_code_of_a_person_is_no_name(text: str) -> None:
     assert not is_name(text)
 
