@@ -23,9 +23,10 @@ from dagster_project.corrections.commands import correct
 from dagster_project.errors import HotlineError, UsageError
 from dagster_project.files import refusal
 from dagster_project.names import require_line_id, require_wave_id
-from dagster_project.options import Json, Waves, print_result
+from dagster_project.options import AllowedHosts, Json, Waves, print_result
 from dagster_project.paths import paths
 from dagster_project.release.commands import diff, plan, publish, releases, rollback, sensitivity, verify, whatif
+from dagster_project.safe_path import become, protect_children
 from dagster_project.serve import serve
 from dagster_project.store.commands import store
 from dagster_project.transform.engine import DUCKDB
@@ -296,6 +297,7 @@ def ui(
             "authenticating reverse proxy must stand in front.",
         ),
     ] = False,
+    allowed_host: AllowedHosts = None,
 ) -> None:
     """打开 Dagster 界面,缺省仅限本机 / serve the Dagster UI, on loopback unless told otherwise; history is kept."""
     from dagster_project.launch import EVERY_ADDRESS, LOOPBACK, OPERATORS_UI, READERS_UI, prepare_ui
@@ -305,11 +307,16 @@ def ui(
             "--behind-proxy 只与 --read-only 合用:Dagster 不验证身份,可操作的界面只对本机开放 / --behind-proxy needs "
             "--read-only: Dagster knows no users, so the UI that can change things stays on loopback"
         )
+    if behind_proxy and not allowed_host:
+        raise UsageError(
+            "--behind-proxy 须用 --allowed-host 指明代理的名称,如 --allowed-host hotline.example.org / --behind-proxy "
+            "needs the proxy's name, for example: --allowed-host hotline.example.org"
+        )
     address = EVERY_ADDRESS if behind_proxy else LOOPBACK
-    command = prepare_ui(paths(), port, address, READERS_UI if read_only else OPERATORS_UI)
+    form = READERS_UI if read_only else OPERATORS_UI
+    command = prepare_ui(paths(), port, address, form, tuple(allowed_host or ()))
     typer.echo(f"Dagster: http://{address}:{port}  (Ctrl-C 结束 / to stop)", err=True)
-    sys.stdout.flush()
-    os.execv(command[0], command)  # the server takes this process over, with its signals
+    become(command)
 
 
 @app.command()
@@ -329,6 +336,7 @@ def main() -> None:
     # A run makes hundreds of thousands of objects that live to its end: looking for garbage among them
     # costs a second, and tearing them down one by one another.
     gc.disable()
+    protect_children()
     code = _exit_code()
     atexit._run_exitfuncs()
     sys.stdout.flush()

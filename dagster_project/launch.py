@@ -6,6 +6,7 @@ the failure that caused it. Does not belong here: what the job does.
 
 import logging
 import os
+import re
 import shutil
 import sys
 import time
@@ -19,7 +20,7 @@ from dagster_project import runlog, team
 from dagster_project.errors import Busy, Interrupted, NotReconciled, UsageError, explained
 from dagster_project.ingest.wave import export_files, list_waves, load_wave
 from dagster_project.lock import run_lock
-from dagster_project.paths import Paths
+from dagster_project.paths import PROJECT, Paths
 from dagster_project.transform.dbt_step import warm_up
 from dagster_project.transform.engine import DUCKDB, engine_named
 from dagster_project.worker import GATE
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
 # Dagster asks nobody who he is: only this machine is served, or a proxy that asks (docs/deploy.md).
 LOOPBACK, EVERY_ADDRESS = "127.0.0.1", "0.0.0.0"
 DEFINITIONS = "dagster_project.definitions"
-OPERATORS_UI = ("dagster", "dev")  # with the daemon, which runs schedules and queued runs
-READERS_UI = ("dagster-webserver", "--read-only")
+HOST = re.compile(r"(?!-)[0-9A-Za-z-]{1,63}(\.(?!-)[0-9A-Za-z-]{1,63})*(:[0-9]{1,5})?")
+WEBSERVER = (sys.executable, "-P", "-m", "dagster_project.webserver")
+OPERATORS_UI = ("--daemon",)  # which runs schedules and queued runs
+READERS_UI = ("--read-only",)
 
 SETTINGS = """\
 # Written by the pipeline.
@@ -150,20 +153,38 @@ def synthetic_waves(paths: Paths, lacking_exports: bool) -> list[str]:
     return [wave.id for wave in waves if wave.is_synthetic and not (lacking_exports and export_files(paths, wave))]
 
 
-def prepare_ui(paths: Paths, port: int, address: str = LOOPBACK, program: tuple[str, ...] = OPERATORS_UI) -> list[str]:
-    """The command that serves the UI; instance and partitions are there before it starts.
+def prepare_ui(
+    paths: Paths,
+    port: int,
+    address: str = LOOPBACK,
+    form: tuple[str, ...] = OPERATORS_UI,
+    allowed_hosts: tuple[str, ...] = (),
+) -> list[str]:
+    """The command that serves the UI; for operators, instance and partitions are there before it starts.
 
     Raises UsageError where it would bring a second daemon into an instance that installations share.
     """
-    if program == OPERATORS_UI and team.is_shared():
+    if form == OPERATORS_UI and team.is_shared():
         raise UsageError(
             "共用 PostgreSQL 时,hotline ui 会多启动一个调度进程;请用 hotline serve code、daemon、webserver "
             "(docs/deploy.md) / with HOTLINE_POSTGRES_URL, `hotline ui` would start one daemon too many: use `hotline "
             "serve code`, `daemon` and `webserver`; `hotline ui --read-only` is allowed"
         )
-    _prepare_instance(paths)
-    name, *options = program
-    return [_beside_python(name), *options, "-m", DEFINITIONS, "-h", address, "-p", str(port)]
+    if form == OPERATORS_UI:
+        _prepare_instance(paths)  # a reader's UI writes nothing
+    return webserver_command(port, address, form, allowed_hosts)
+
+
+def webserver_command(port: int, address: str, options: tuple[str, ...], allowed_hosts: tuple[str, ...]) -> list[str]:
+    """The command of `webserver.py`. Raises UsageError for an allowed host that is no name."""
+    for host in allowed_hosts:
+        if not HOST.fullmatch(host):
+            raise UsageError(
+                f"--allowed-host 应为主机名,可带端口,如 hotline.example.org / --allowed-host takes a host name, "
+                f"with or without a port, such as hotline.example.org: {host!r}"
+            )
+    names = [option for host in allowed_hosts for option in ("--allowed-host", host.lower())]
+    return [*WEBSERVER, *options, "-h", address, "-p", str(port), *names]
 
 
 def prepare_code_server(paths: Paths, port: int, address: str) -> list[str]:
@@ -174,21 +195,36 @@ def prepare_code_server(paths: Paths, port: int, address: str) -> list[str]:
     _require_shared()
     team.own_name()
     _prepare_instance(paths)
-    return [_beside_python("dagster"), "api", "grpc", "-m", DEFINITIONS, "-h", address, "-p", str(port)]
+    location = ("-m", DEFINITIONS, "-d", str(PROJECT))
+    return [_beside_python("dagster"), "api", "grpc", *location, "-h", address, "-p", str(port)]
 
 
-def prepare_shared_service(paths: Paths, program: tuple[str, ...], workspace: Path) -> list[str]:
-    """The command of the shared instance's daemon or webserver, which know the code locations by `workspace`.
+def prepare_shared_daemon(paths: Paths, workspace: Path) -> list[str]:
+    """The command of the shared instance's daemon, which knows the code locations by `workspace`.
 
     Raises UsageError where there is no instance to share, or no such file.
     """
+    _require_workspace(workspace)
+    with dagster_instance(paths):
+        pass
+    return [_beside_python("dagster-daemon"), "run", "-w", str(workspace.resolve())]
+
+
+def prepare_shared_ui(
+    paths: Paths, workspace: Path, port: int, form: tuple[str, ...], allowed_hosts: tuple[str, ...]
+) -> list[str]:
+    """The command of the shared instance's webserver; raises what `prepare_shared_daemon` raises."""
+    _require_workspace(workspace)
+    if form != READERS_UI:
+        with dagster_instance(paths):
+            pass
+    return webserver_command(port, LOOPBACK, (*form, "-w", str(workspace.resolve())), allowed_hosts)
+
+
+def _require_workspace(workspace: Path) -> None:
     _require_shared()
     if not workspace.is_file():
         raise UsageError(f"没有 {workspace} 这个文件 / there is no such file (an example: deploy/workspace.yaml)")
-    with dagster_instance(paths):
-        pass
-    name, *options = program
-    return [_beside_python(name), *options, "-w", str(workspace.resolve())]
 
 
 def _require_shared() -> None:

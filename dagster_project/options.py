@@ -21,6 +21,14 @@ Waves = Annotated[
     list[str] | None,
     typer.Option("--wave", "-w", callback=_wave_ids, help="监测期,可重复;缺省为全部 / wave, repeatable; default: all."),
 ]
+AllowedHosts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allowed-host",
+        help="浏览器地址栏中代理的名称,可重复;127.0.0.1 与 localhost 始终接受 / name of the proxy as browsers show it, "
+        "repeatable; 127.0.0.1 and localhost are always accepted.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="结果以 JSON 输出 / print the result as JSON.")]
 
 

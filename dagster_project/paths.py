@@ -153,6 +153,11 @@ def _name(text: str) -> str:
     return text
 
 
+def python_path() -> list[str]:
+    """The entries of PYTHONPATH as they are written: empty and relative ones mean the current folder."""
+    return (os.environ.get("PYTHONPATH") or "").split(os.pathsep)
+
+
 def secret() -> str | None:
     """What personal data is keyed with (`HOTLINE_SECRET`); there is no other source, and no default."""
     return os.environ.get("HOTLINE_SECRET") or None

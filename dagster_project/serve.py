@@ -4,14 +4,14 @@ Belongs here: options. Does not belong here: what is prepared before they start 
 one host (`hotline ui`).
 """
 
-import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from dagster_project.options import AllowedHosts
 from dagster_project.paths import paths
+from dagster_project.safe_path import become
 
 serve = typer.Typer(
     help=(
@@ -43,15 +43,15 @@ def code(
     """本安装的代码位置,每台主机一个 / the code location of this installation, where its runs are executed."""
     from dagster_project.launch import prepare_code_server
 
-    _become(prepare_code_server(paths(), port, address))
+    become(prepare_code_server(paths(), port, address))
 
 
 @serve.command()
 def daemon(workspace: Workspace) -> None:
     """队列、调度与传感器,整个实例只有一个 / queue, schedules and sensors: one in the whole instance."""
-    from dagster_project.launch import prepare_shared_service
+    from dagster_project.launch import prepare_shared_daemon
 
-    _become(prepare_shared_service(paths(), ("dagster-daemon", "run"), workspace))
+    become(prepare_shared_daemon(paths(), workspace))
 
 
 @serve.command()
@@ -59,16 +59,10 @@ def webserver(
     workspace: Workspace,
     port: Port = 3000,
     read_only: Annotated[bool, typer.Option("--read-only", help="只读 / nothing can be started or changed.")] = False,
+    allowed_host: AllowedHosts = None,
 ) -> None:
     """共用实例的界面,仅限本机 / the UI of the shared instance, on loopback."""
-    from dagster_project.launch import prepare_shared_service
+    from dagster_project.launch import READERS_UI, prepare_shared_ui
 
-    options = ("--read-only",) if read_only else ()
-    program = ("dagster-webserver", *options, "-h", LOOPBACK, "-p", str(port))
-    _become(prepare_shared_service(paths(), program, workspace))
-
-
-def _become(command: list[str]) -> None:
-    """The service takes this process over, with its signals."""
-    sys.stdout.flush()
-    os.execv(command[0], command)
+    form = READERS_UI if read_only else ()
+    become(prepare_shared_ui(paths(), workspace, port, form, tuple(allowed_host or ())))

@@ -29,6 +29,7 @@ from queue import SimpleQueue
 from typing import IO, Any
 
 from dagster_project.errors import HotlineError
+from dagster_project.safe_path import protect_children
 
 MAX_WORDS = 2000  # characters of a dead child's last words that a message carries
 # What DuckDB's bindings print when a process ends early: pages of it, below the reason.
@@ -217,4 +218,5 @@ def _receive(connection: "Connection[Any, Any]", requests: "SimpleQueue[bytes]")
 
 
 if __name__ == "__main__":
+    protect_children()
     serve(int(sys.argv[1]), sys.argv[2])

@@ -1,7 +1,10 @@
-"""The UI as a server: whom it answers, and what its read-only form refuses."""
+"""The UI as a server: whom it answers, what its read-only form refuses, and whose code it runs."""
 
+import hashlib
+import http.client
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,13 +15,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from dagster_graphql.schema import create_schema
+from graphql import (
+    get_named_type,
+    get_nullable_type,
+    is_enum_type,
+    is_input_object_type,
+    is_leaf_type,
+    is_list_type,
+    is_required_input_field,
+)
 
 from tests.conftest import Installation, fresh
 from tests.servers import free_port
 
-SELECTOR = {"repositoryName": "__repository__", "repositoryLocationName": "dagster_project.definitions"}
+LOCATION = "dagster_project.definitions"
+SELECTOR = {"repositoryName": "__repository__", "repositoryLocationName": LOCATION}
 SCHEDULE = (
     '{repositoryName: "__repository__", repositoryLocationName: "dagster_project.definitions", '
     'scheduleName: "every_july"}'
@@ -52,13 +67,18 @@ MUTATIONS = {
 }  # fmt: skip
 
 
+COMMAND = (sys.executable, "-m", "dagster_project.cli")
+
+
 @contextmanager
-def served(installation: Installation, port: int, *options: str) -> Iterator[None]:
+def served(
+    installation: Installation, port: int, *options: str, program: tuple[str, ...] = COMMAND, folder: Path | None = None
+) -> Iterator[None]:
     """`hotline ui` in a session of its own, so that all that it starts can be ended."""
     server = subprocess.Popen(
-        [sys.executable, "-m", "dagster_project.cli", "ui", "--port", str(port), *options],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=installation.variables(), cwd=installation.root,
-        start_new_session=True,
+        [*program, "ui", "--port", str(port), *options],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=installation.variables(),
+        cwd=folder or installation.root, start_new_session=True,
     )  # fmt: skip
     try:
         deadline = time.monotonic() + 180
@@ -87,9 +107,40 @@ def ask(port: int, path: str, body: Any = None) -> tuple[int, str]:
     )
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.status, answer.read().decode()
+            return answer.status, answer.read().decode(errors="replace")
     except urllib.error.HTTPError as refused:
         return refused.code, refused.read().decode()
+
+
+def graphql(port: int, query: str, variables: dict[str, Any] | None = None) -> Any:
+    """The `data` of an answer."""
+    return json.loads(ask(port, "/graphql", {"query": query, "variables": variables or {}})[1])["data"]
+
+
+LAUNCH = """mutation($run: ExecutionParams!) {
+  launchRun(executionParams: $run) { __typename ... on LaunchRunSuccess { run { runId } } }
+}"""
+
+
+def launch(port: int, wave: str) -> str:
+    """The id of a run of the wave that is launched as the launchpad does it."""
+    selector = {**SELECTOR, "pipelineName": "annual_wave"}
+    tags = [{"key": "dagster/partition", "value": wave}]
+    run = {"selector": selector, "mode": "default", "executionMetadata": {"tags": tags}}
+    launched = graphql(port, LAUNCH, {"run": run})["launchRun"]
+    assert launched["__typename"] == "LaunchRunSuccess", launched
+    return str(launched["run"]["runId"])
+
+
+def finished(port: int, run_id: str) -> str:
+    """The status of the run when it has ended."""
+    deadline = time.monotonic() + 600
+    while True:
+        run = graphql(port, "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }", {"id": run_id})
+        if (status := run["runOrError"]["status"]) in ("SUCCESS", "FAILURE", "CANCELED"):
+            return str(status)
+        assert time.monotonic() < deadline, status
+        time.sleep(0.5)
 
 
 def listening_addresses(port: int) -> set[str]:
@@ -122,10 +173,150 @@ def test_the_read_only_ui_answers_this_machine_and_changes_nothing(raw: Path, tm
         assert told["runsOrError"]["results"] == []
 
 
+def every_mutation() -> dict[str, tuple[str, dict[str, Any]]]:
+    """{name: a call of it} for all that Dagster's schema has, with something in every argument."""
+    mutations = create_schema().graphql_schema.mutation_type
+    assert mutations is not None
+    calls = {}
+    for name, field in mutations.fields.items():
+        declared = ", ".join(f"${each}: {argument.type}" for each, argument in field.args.items())
+        passed = ", ".join(f"{each}: ${each}" for each in field.args)
+        selection = "" if is_leaf_type(get_named_type(field.type)) else "{ __typename }"
+        calls[name] = (
+            f"mutation({declared}) {{ {name}({passed}) {selection} }}"
+            if declared
+            else f"mutation {{ {name} {selection} }}",
+            {each: something(argument.type) for each, argument in field.args.items()},
+        )
+    return calls
+
+
+def something(kind: Any, depth: int = 0) -> Any:
+    """A value of the type, with the names of this code location where it has such a field."""
+    kind = get_nullable_type(kind)
+    if is_list_type(kind):
+        return [something(kind.of_type, depth + 1)] if depth < 6 else []
+    if is_enum_type(kind):
+        return next(iter(kind.values))
+    if is_input_object_type(kind):
+        known = {**SELECTOR, "scheduleName": "every_july", "sensorName": "new_input", "pipelineName": "adhoc_wave"}
+        return {
+            name: known.get(name) or something(field.type, depth + 1)
+            for name, field in kind.fields.items()
+            if is_required_input_field(field) or name in known
+        }
+    return {"Int": 1, "Float": 1.0, "Boolean": True, "RunConfigData": {}}.get(kind.name, "2023")
+
+
+def state(home: Path) -> dict[str, Any]:
+    """Every file and folder under the state folder: kind, mode, time and bytes."""
+    return {
+        str(path.relative_to(home)): (
+            path.lstat().st_mode,
+            path.lstat().st_mtime_ns,
+            hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() and not path.is_symlink() else "",
+        )
+        for path in [home, *home.rglob("*")]
+    }
+
+
+WITH_EVENTS = "{ runsOrError { ... on Runs { results { runId status stats { __typename } } } } }"
+
+
+@pytest.mark.parametrize("history", ["closed", "killed", "none"])
+def test_a_read_only_session_leaves_every_byte_as_it_is(copy: Installation, history: str) -> None:
+    """Whatever is asked: every mutation of the schema, dry runs, pages, a WebSocket; also after a run was killed."""
+    home = copy.paths.home
+    event_log = home / "dagster" / "event_log.db"
+    if history == "killed":  # it leaves its write-ahead log
+        dying = f"import sqlite3, os; c = sqlite3.connect({str(event_log)!r}); c.execute('delete from event_logs where "
+        subprocess.run([sys.executable, "-c", dying + "id = 1'); c.commit(); os._exit(0)"], check=True)
+        assert event_log.with_name("event_log.db-wal").stat().st_size
+    if history == "none":
+        shutil.rmtree(home / "dagster")
+    before = state(home)
+    port = free_port()
+    with served(copy, port, "--read-only"):
+        runs = graphql(port, WITH_EVENTS)["runsOrError"]["results"]
+        assert len(runs) == (0 if history == "none" else 2)
+        for path in ("/", "/runs", "/assets/release", "/overview"):
+            assert ask(port, path)[0] == 200
+        calls = every_mutation()
+        assert set(MUTATIONS) | {"setNuxSeen", "logTelemetry", "sensorDryRun"} <= set(calls)
+        for name, (query, variables) in calls.items():
+            status, text = ask(port, "/graphql", {"query": query, "variables": variables})
+            assert status in (200, 500), (name, text)
+        for run in runs:
+            ask(port, "/graphql", {"query": f'mutation {{ deleteRun(runId: "{run["runId"]}") {{ __typename }} }}'})
+            assert ask(port, f"/download_debug/{run['runId']}", None)[0] == 200
+        assert state(home) == before
+    assert state(home) == before
+
+
+def test_a_read_only_ui_shows_what_is_running_and_what_comes(copy: Installation) -> None:
+    """It follows a history that begins, and grows, after it was started."""
+    shutil.rmtree(copy.paths.home / "dagster")
+    port = free_port()
+    with served(copy, port, "--read-only"):
+        assert graphql(port, WITH_EVENTS)["runsOrError"]["results"] == []
+        copy.run("--wave", "2023", "--no-report")
+        (run,) = graphql(port, WITH_EVENTS)["runsOrError"]["results"]
+        assert run["status"] == "SUCCESS"
+
+
 def test_only_a_read_only_ui_may_leave_this_machine(raw: Path, tmp_path: Path) -> None:
     result = fresh(tmp_path, raw).hotline("ui", "--behind-proxy")
     assert result.code == 2
     assert "--read-only" in result.err
+    for name in ((), ("--allowed-host", "*"), ("--allowed-host", "hotline.example.org/path")):
+        result = Installation(tmp_path).hotline("ui", "--read-only", "--behind-proxy", *name)
+        assert result.code == 2
+        assert "--allowed-host" in result.err
+
+
+def test_another_site_operates_nothing(raw: Path, tmp_path: Path) -> None:
+    """What the pages of other sites can send, sent to the operators' UI itself."""
+    installation = fresh(tmp_path, raw)
+    port = free_port()
+    add = (
+        f'mutation {{ addDynamicPartition(partitionsDefName: "waves", partitionKey: "2099", repositorySelector: '
+        f'{{repositoryName: "__repository__", repositoryLocationName: "{LOCATION}"}}) {{ __typename }} }}'
+    )
+    body = json.dumps({"query": add})
+
+    def sent(method: str, path: str, body: str | None = None, **headers: str) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    as_json, by_url = {"Content_Type": "application/json"}, f"/graphql?query={quote(add)}"
+    with served(installation, port):
+        assert sent("GET", by_url) == 405  # <img>
+        assert sent("GET", by_url, Accept="image/*", Sec_Fetch_Site="cross-site") == 403
+        assert sent("POST", by_url, Origin="https://example.com") == 403  # <form>
+        assert sent("POST", "/graphql", body, **as_json, Origin="https://example.com") == 403
+        assert sent("POST", "/graphql", body, **as_json, Origin="null") == 403
+        assert sent("POST", "/graphql", body, **as_json, Origin=f"http://127.0.0.1:{port + 1}") == 403
+        assert sent("POST", "/graphql", body, **as_json, Sec_Fetch_Site="same-site") == 403
+        assert sent("POST", "/graphql", body, **as_json, Host="example.com") == 400
+        assert sent("POST", by_url, body, Content_Type="text/plain") == 415
+        assert sent("POST", "/graphql", body, Content_Type="text/plain; application/json") == 415
+        assert sent("POST", "/report_asset_materialization/release", body, Content_Type="text/plain") == 415
+        assert sent("POST", "/report_asset_materialization/release", "{}", **as_json, Origin="null") == 403
+        handshake = {
+            "Connection": "Upgrade", "Upgrade": "websocket", "Sec_WebSocket_Version": "13",
+            "Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec_WebSocket_Protocol": "graphql-ws",
+        }  # fmt: skip
+        assert sent("GET", "/graphql", **handshake, Origin="https://example.com") == 403
+        assert sent("GET", "/graphql", **handshake, Host="example.com") == 400
+        assert sent("GET", "/graphql", **handshake, Origin=f"http://127.0.0.1:{port}") == 101
+        nodes = graphql(port, "{ assetNodes { partitionKeys } }")["assetNodes"]
+        assert all("2099" not in node["partitionKeys"] for node in nodes)
+        # nobody but another site is refused
+        assert sent("GET", f"/graphql?query={quote('{ version }')}") == 200
+        assert graphql(port, add) == {"addDynamicPartition": {"__typename": "AddDynamicPartitionSuccess"}}
 
 
 def test_addresses_of_the_two_servers(raw: Path, tmp_path: Path) -> None:
