@@ -91,11 +91,13 @@ def _common(
 def check(wave: Waves = None, as_json: Json = False) -> None:
     """检查导出文件与报告文本,不写任何数据 / judge the exports and the text of a wave; writes nothing."""
     from dagster_project.claims.narrative import text_faults
+    from dagster_project.corrections.people import read_people
     from dagster_project.ingest.bronze import check_wave
     from dagster_project.ingest.wave import load_wave
     from dagster_project.launch import waves_in_order
 
     installation = paths()
+    read_people(installation)
     judged = []
     for wave_id in wave or waves_in_order(installation):
         declared = load_wave(installation, wave_id)

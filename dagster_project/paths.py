@@ -55,6 +55,11 @@ class Paths:
     def frame(self, name: str) -> Path:
         return self.raw / "frames" / f"{_name(name)}.csv"
 
+    @property
+    def people(self) -> Path:
+        """Who may ask for corrections and who may approve them."""
+        return self.raw / "people.csv"
+
     # state -----------------------------------------------------------------
     @property
     def bronze(self) -> Path:
@@ -161,6 +166,12 @@ def python_path() -> list[str]:
 def secret() -> str | None:
     """What personal data is keyed with (`HOTLINE_SECRET`); there is no other source, and no default."""
     return os.environ.get("HOTLINE_SECRET") or None
+
+
+def sudo_uid() -> int | None:
+    """The account that called `sudo` (`SUDO_UID`); None: nobody did, or the variable is no number."""
+    text = os.environ.get("SUDO_UID", "")
+    return int(text) if re.fullmatch(r"[0-9]{1,10}", text) else None
 
 
 def postgres_url() -> str | None:

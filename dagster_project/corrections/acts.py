@@ -10,12 +10,14 @@ from datetime import datetime
 from typing import Any
 
 from dagster_project import chain
-from dagster_project.corrections.ledger import PENDING, Correction, Ledger, Refused, read_ledger, require_text
+from dagster_project.corrections.ledger import APPROVED, PENDING, VERSION, Correction, Ledger, Refused, read_ledger
 from dagster_project.corrections.overlay import lay_over
+from dagster_project.corrections.people import APPROVE, ASK, Actor, actor
 from dagster_project.corrections.request import Request, possible
-from dagster_project.errors import InputRejected, UsageError
+from dagster_project.errors import InputRejected
 from dagster_project.ingest.bronze import keyed_fields, known_codes, standing_rows
 from dagster_project.ingest.faults import reject
+from dagster_project.ingest.personal import found_in
 from dagster_project.ingest.profile import normal
 from dagster_project.ingest.wave import Wave, load_wave
 from dagster_project.lock import run_lock
@@ -32,7 +34,7 @@ def add(
 
     Raises InputRejected with every fault of every request, each with its place.
     """
-    by = _person(by)
+    asker = actor(paths, by, ASK)
     with _open_ledger(paths, wave_id) as (wave, ledger):
         named = {each.values[kind] or "" for each in requests for kind in ("probe", "attempt")}
         named |= {each.target for each in ledger.of_state(PENDING)}
@@ -51,7 +53,7 @@ def add(
             entry: dict[str, Any] = {
                 "entry": "add", "id": ledger.next_id(), "table": each.table, "target": each.target,
                 "field": each.field, "expect": each.expect, "to": each.to, "reason": each.reason,
-                "evidence_sha256": each.evidence_sha256, "by": by, "at": _now(),
+                "evidence_sha256": each.evidence_sha256, **_signed(asker),
             }  # fmt: skip
             try:
                 ledger.take(entry)
@@ -68,29 +70,77 @@ def add(
 
 
 def approve(
-    paths: Paths, wave_id: str, ids: Sequence[str], by: str, progress: Progress = lambda _: None
+    paths: Paths,
+    wave_id: str,
+    ids: Sequence[str],
+    by: str,
+    progress: Progress = lambda _: None,
+    same_account_because: str | None = None,
 ) -> list[Correction]:
-    """Make pending corrections effective. Raises InputRejected where one may not be, or their rows would not hold."""
-    by = _person(by)
+    """Make pending corrections effective, or corrections withdrawn whose withdrawal was requested.
+
+    Args:
+        same_account_because: why the same account of the operating system asks and approves; the ledger keeps it.
+
+    Returns:
+        The corrections as they are now.
+
+    Raises:
+        InputRejected: one may not be approved, or the rows of the corrections would not be valid.
+    """
+    approver = actor(paths, by, APPROVE)
+    because = None if same_account_because is None else normal(same_account_because)
+    if because is not None and found_in(because):
+        raise InputRejected("--same-account-because: 含有个人信息,请改写 / it holds personal data; write it otherwise")
     with _open_ledger(paths, wave_id) as (wave, ledger):
-        entries = [{"entry": "approve", "id": each, "by": by, "at": _now()} for each in dict.fromkeys(ids)]
-        approved = _taken(wave_id, ledger, entries)
-        faults = _faults(standing_rows(paths, wave, {each.target for each in approved}, progress), approved)
+        entries = [
+            {"entry": "approve", "id": each, "same_account_because": because, **_signed(approver)}
+            for each in _latest_first(ids, ledger)
+        ]
+        taken = _taken(wave_id, ledger, entries)
+        approved = [each for each in taken if each.state == APPROVED]
+        if approved and len(approved) < len(taken):
+            raise InputRejected(
+                f"{wave_id}/corrections: 更正与撤回须分别批准 / approve corrections and withdrawals separately"
+            )
+        # rows are not read for a withdrawal: it may be what an export needs to be read again
+        faults = (
+            _faults(standing_rows(paths, wave, {each.target for each in approved}, progress), approved)
+            if approved
+            else []
+        )
         if faults:
             reject(f"{wave_id}/corrections", faults)
         chain.append(paths.ledger(wave_id), *entries)
-        return approved
+        return taken
 
 
 def withdraw(paths: Paths, wave_id: str, ids: Sequence[str], by: str, reason: str) -> list[Correction]:
-    """Take corrections back, the latest first. Raises InputRejected where one may not be."""
-    by, reason = _person(by), normal(reason)
+    """Withdraw pending corrections, and request it of approved ones, the latest first.
+
+    Returns the corrections as they are now: a requested withdrawal changes nothing before another person approves
+    it. Raises InputRejected where one may not be withdrawn.
+    """
+    person, reason = actor(paths, by, ASK, APPROVE), normal(reason)
     with _open_ledger(paths, wave_id) as (_, ledger):
-        latest_first = sorted(dict.fromkeys(ids), key=lambda each: (len(each), each), reverse=True)
-        entries = [{"entry": "withdraw", "id": each, "reason": reason, "by": by, "at": _now()} for each in latest_first]
+        entries = [
+            {"entry": "withdraw", "id": each, "reason": reason, **_signed(person)}
+            for each in sorted(dict.fromkeys(ids), key=_number, reverse=True)
+        ]
         withdrawn = _taken(wave_id, ledger, entries)
         chain.append(paths.ledger(wave_id), *entries)
         return withdrawn
+
+
+def _latest_first(ids: Sequence[str], ledger: Ledger) -> list[str]:
+    """The ids, each once; withdrawals with the latest first, since an earlier correction is what a later builds on."""
+    distinct = list(dict.fromkeys(ids))
+    requested = {each.id for each in ledger.corrections.values() if each.is_withdrawal_requested}
+    return sorted(distinct, key=_number, reverse=True) if requested.issuperset(distinct) else distinct
+
+
+def _number(correction_id: str) -> tuple[int, str]:
+    return len(correction_id), correction_id
 
 
 @contextmanager
@@ -128,14 +178,9 @@ def _faults(tables: dict[str, Any], corrections: Sequence[Correction]) -> list[s
     ]
 
 
-def _person(name: str) -> str:
-    """The name as the ledger keeps it; raises UsageError where it is none."""
-    try:
-        require_text("--by", normal(name))
-    except Refused as refused:
-        raise UsageError(str(refused)) from None
-    return normal(name)
-
-
-def _now() -> str:
-    return datetime.now().astimezone().isoformat(timespec="seconds")
+def _signed(who: Actor) -> dict[str, Any]:
+    """The keys of an entry that say who made it, and when."""
+    return {
+        "version": VERSION, "by": who.by, "person": who.person, "account": who.account,
+        "at": datetime.now().astimezone().isoformat(timespec="seconds"),
+    }  # fmt: skip

@@ -12,7 +12,7 @@ from dagster_project.options import Json, Wave
 from dagster_project.paths import paths
 
 if TYPE_CHECKING:
-    from dagster_project.corrections.ledger import Correction
+    from dagster_project.corrections.ledger import Account, Correction
 
 correct = typer.Typer(
     help=(
@@ -24,7 +24,15 @@ correct = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-By = Annotated[str, typer.Option(help="经办人姓名 / name of the person who does this.")]
+By = Annotated[
+    str,
+    typer.Option(
+        help=(
+            "经办人:people.csv 中的编号或姓名;没有该文件时为姓名 / the person who does this: an id or a name in "
+            "people.csv, or a name where there is no such file."
+        )
+    ),
+]
 Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="更正编号,如 C0001 / ids of corrections.")]
 
 
@@ -68,6 +76,7 @@ def add(
     if file is not None and given:
         raise UsageError(f"文件与选项不可并用 / give a file or options, not both: {', '.join(given)}")
     requests = from_options(options) if file is None else from_file(file)
+    _note_undeclared()
     added, lacking = acts.add(paths(), wave, requests, by, logging.getLogger("hotline").info)
     for text in lacking:
         typer.echo(f"批准前须补齐 / needed before approval: {text}", err=True)
@@ -75,11 +84,30 @@ def add(
 
 
 @correct.command()
-def approve(ids: Ids, wave: Wave, by: By, as_json: Json = False) -> None:
-    """批准(不得由提出人批准);同一行须一并成立 / approve what another person asked for; all of the ids, or none."""
+def approve(
+    ids: Ids,
+    wave: Wave,
+    by: By,
+    same_account_because: Annotated[
+        str | None,
+        typer.Option(
+            help=(
+                "两人共用一个操作系统账户的理由,记入台账 / why two persons share one account of the operating "
+                "system; the ledger keeps it."
+            )
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """批准他人提出的更正,或他人申请的撤回 / approve corrections, or withdrawals, that another person asked for.
+
+    全部通过才写入;同一行的更正须一并批准 / all of the ids or none; corrections of one row are approved together.
+    """
     from dagster_project.corrections import acts
 
-    _print(as_json, acts.approve(paths(), wave, ids, by, logging.getLogger("hotline").info))
+    _note_undeclared()
+    progress = logging.getLogger("hotline").info
+    _print(as_json, acts.approve(paths(), wave, ids, by, progress, same_account_because))
 
 
 @correct.command()
@@ -90,10 +118,19 @@ def withdraw(
     reason: Annotated[str, typer.Option(help="理由 / why.")],
     as_json: Json = False,
 ) -> None:
-    """撤回,已批准的亦可;台账只增不减 / withdraw, also what was approved; the ledger keeps every entry."""
+    """撤回待批准的更正;已批准的须另一人批准撤回 / withdraw; of an approved one another person must approve that."""
     from dagster_project.corrections import acts
 
-    _print(as_json, acts.withdraw(paths(), wave, ids, by, reason))
+    _note_undeclared()
+    withdrawn = acts.withdraw(paths(), wave, ids, by, reason)
+    _print(as_json, withdrawn)
+    waiting = [each.id for each in withdrawn if each.is_withdrawal_requested]
+    if waiting:
+        typer.echo(
+            f"{', '.join(waiting)} 仍然有效,须另一人批准撤回 / in force until another person approves the withdrawal: "
+            f"hotline correct approve {' '.join(waiting)} --wave {wave} --by …",
+            err=True,
+        )
 
 
 @correct.command("list")
@@ -103,6 +140,13 @@ def list_corrections(wave: Wave, as_json: Json = False) -> None:
     from dagster_project.ingest.wave import load_wave
 
     _print(as_json, list(read_ledger(paths(), load_wave(paths(), wave).id).corrections.values()))
+
+
+def _note_undeclared() -> None:
+    from dagster_project.corrections.people import undeclared
+
+    if note := undeclared(paths()):
+        logging.getLogger("hotline").info(note)
 
 
 def _print(as_json: bool, corrections: list["Correction"]) -> None:
@@ -117,12 +161,33 @@ def _text(each: "Correction") -> str:
     from dagster_project.corrections.ledger import STATES
     from dagster_project.ingest.faults import shown
 
-    persons = [f"提出 added {shown(each.by)} {each.at}"]
+    persons = [f"提出 added {_who(each.by, each.person, each.account)} {each.at}"]
     if each.approved_by:
-        persons.append(f"批准 approved {shown(each.approved_by)} {each.approved_at}")
+        who = _who(each.approved_by, each.approved_person, each.approved_account)
+        persons.append(f"批准 approved {who} {each.approved_at}{_why(each.approved_same_account_because)}")
+    if each.withdrawal_by:
+        who = _who(each.withdrawal_by, each.withdrawal_person, each.withdrawal_account)
+        persons.append(
+            f"申请撤回 withdrawal requested {who} {each.withdrawal_at} 「{shown(each.withdrawal_reason or '')}」"
+        )
     if each.withdrawn_by:
-        why = shown(each.withdrawn_reason or "")
-        persons.append(f"撤回 withdrawn {shown(each.withdrawn_by)} {each.withdrawn_at} 「{why}」")
-    return "\n".join(
-        [f"{each.text()}  [{STATES[each.state]} / {each.state}]", f"  {shown(each.reason)}", f"  {'; '.join(persons)}"]
-    )
+        who = _who(each.withdrawn_by, each.withdrawn_person, each.withdrawn_account)
+        reason = "" if each.withdrawal_by else f" 「{shown(each.withdrawn_reason or '')}」"
+        persons.append(f"撤回 withdrawn {who} {each.withdrawn_at}{reason}{_why(each.withdrawn_same_account_because)}")
+    state = f"{STATES[each.state]} / {each.state}"
+    if each.is_withdrawal_requested:
+        state = "已批准,撤回待批准 / approved, withdrawal pending"
+    return "\n".join([f"{each.text()}  [{state}]", f"  {shown(each.reason)}", f"  {'; '.join(persons)}"])
+
+
+def _who(by: str, person: str | None, account: "Account | None") -> str:
+    from dagster_project.ingest.faults import shown
+
+    marks = ", ".join(shown(each) for each in (person, account and account["name"]) if each)
+    return f"{shown(by)} ({marks})" if marks else shown(by)
+
+
+def _why(same_account_because: str | None) -> str:
+    from dagster_project.ingest.faults import shown
+
+    return f" 同一账户 same account 「{shown(same_account_because)}」" if same_account_because else ""

@@ -114,7 +114,7 @@ def _from_yaml(path: Path) -> list[Request]:
 
 
 def _from_csv(path: Path) -> list[Request]:
-    header, records = _records(path)
+    header, records = read_csv(path)
     faults = [f"{path.name}: 缺少列 / missing column「{name}」" for name in NEEDED if name not in header]
     faults += [f"{path.name}: 未知的列 / unknown column「{shown(name)}」" for name in header if name not in COLUMNS]
     faults += [f"{path.name}: 列出现多次 / column stands twice「{name}」" for name in COLUMNS if header.count(name) > 1]
@@ -136,7 +136,7 @@ def _from_csv(path: Path) -> list[Request]:
     return requests
 
 
-def _records(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+def read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """(header, [(row as Excel shows it, cells)]) of a CSV, blank rows left out."""
     if path.stat().st_size > MAX_BYTES:
         reject(path.name, [f"{path.name}: 超过 {MAX_BYTES} 字节 / more than {MAX_BYTES} bytes"])

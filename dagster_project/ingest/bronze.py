@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 from dagster_project.ahead import ahead
 from dagster_project.corrections.ledger import PENDING, Ledger, read_ledger
 from dagster_project.corrections.overlay import Laid, lay_over
+from dagster_project.corrections.people import undeclared
 from dagster_project.errors import InputRejected, NotReconciled
 from dagster_project.files import replace_files, sha256_of, staged_file
 from dagster_project.ingest.faults import FileRejected, reject
@@ -286,6 +287,14 @@ def _deliveries(paths: Paths, wave: Wave) -> list[Delivery]:
 
 
 def _tell_waiting(given: _Given, progress: Progress) -> None:
+    if given.ledger.corrections and (note := undeclared(given.paths)):
+        progress(note)
+    requested = [each.id for each in given.ledger.effective if each.is_withdrawal_requested]
+    if requested:
+        progress(
+            f"{given.wave.id}:{len(requested)} 条更正的撤回待批准,更正仍然有效 / the withdrawal of {len(requested)} "
+            f"corrections waits for approval; they are in force: {', '.join(requested[:10])}"
+        )
     waiting = given.ledger.of_state(PENDING)
     if waiting:
         ids = ", ".join(each.id for each in waiting[:10])

@@ -67,7 +67,11 @@ def test_an_appeal_becomes_a_release_and_is_taken_back(copy: Installation, raw: 
     assert f"{len(ids)} 条更正待批准" in waiting.err
     assert copy.hashes(WAVE) == before_files and manifest(copy)["corrections"] == []
 
-    assert copy.hotline("correct", "approve", *ids, "--wave", WAVE, "--by", "赵六").code == 0
+    by_another = ("correct", "approve", *ids, "--wave", WAVE, "--by", "赵六")
+    refused = copy.hotline(*by_another)
+    assert refused.code == 3 and "--same-account-because" in refused.err
+    same_account = ("--same-account-because", "测试共用账户")
+    assert copy.hotline(*by_another, *same_account).code == 0
     rerun = copy.run("--wave", WAVE, "--line", LINE, "--no-report")
     assert "1 条热线" in rerun.err
     assert f"dial_{WAVE}.csv" in rerun.err and f"phone_{WAVE}.xlsx" not in rerun.err, "one table is read again"
@@ -89,6 +93,12 @@ def test_an_appeal_becomes_a_release_and_is_taken_back(copy: Installation, raw: 
     assert manifest(full) == corrected
 
     result = copy.hotline("correct", "withdraw", *ids, "--wave", WAVE, "--by", "赵六", "--reason", "申诉人撤回")
+    assert result.code == 0, result.err
+    requested = copy.run("--wave", WAVE, "--no-report")
+    assert "撤回待批准" in requested.err
+    assert copy.hashes(WAVE) == full.hashes(WAVE), "one person does not withdraw what was approved"
+    assert "withdrawal pending" in copy.hotline("correct", "list", "--wave", WAVE).out
+    result = copy.hotline("correct", "approve", *ids, "--wave", WAVE, "--by", "王五", *same_account)
     assert result.code == 0, result.err
     copy.run("--wave", WAVE, "--line", LINE, "--no-report")
     assert copy.hashes(WAVE) == before_files, "the data are those from before"

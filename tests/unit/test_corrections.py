@@ -18,7 +18,7 @@ import yaml
 
 from dagster_project import chain
 from dagster_project.corrections import acts
-from dagster_project.corrections.ledger import Ledger, Refused, read_ledger
+from dagster_project.corrections.ledger import Correction, Ledger, Refused, read_ledger
 from dagster_project.corrections.overlay import lay_over
 from dagster_project.corrections.request import COLUMNS, from_file, from_options
 from dagster_project.errors import Busy, InputRejected, NotReconciled, UsageError
@@ -63,9 +63,20 @@ def add(wave: SmallWave, *rows: dict[str, str], by: str = "甲") -> list[str]:
     return [each.id for each in acts.add(wave.paths, WAVE, from_file(listed(wave, list(rows))), by)[0]]
 
 
+def approve(wave: SmallWave, ids: list[str], by: str) -> list[Correction]:
+    """Approved by the account of the tests, which has asked too."""
+    return acts.approve(wave.paths, WAVE, ids, by, same_account_because="测试共用账户")
+
+
+def withdraw(wave: SmallWave, ids: list[str]) -> None:
+    """Withdraw approved corrections, by two persons."""
+    acts.withdraw(wave.paths, WAVE, ids, "丙", "申诉撤销")
+    approve(wave, ids, "丁")
+
+
 def add_and_approve(wave: SmallWave, *rows: dict[str, str]) -> list[str]:
     ids = add(wave, *rows)
-    acts.approve(wave.paths, WAVE, ids, "乙")
+    approve(wave, ids, "乙")
     return ids
 
 
@@ -102,7 +113,7 @@ def test_an_approved_correction_changes_its_value_its_line_and_no_file(wave: Sma
     assert only == "C0001"
     waiting = wave.ingest()
     assert attempt(wave)["wait_s"] == 12 and waiting.corrections == ()
-    acts.approve(wave.paths, WAVE, [only], "乙")
+    approve(wave, [only], "乙")
     report = wave.ingest()
     assert attempt(wave)["wait_s"] == 30
     assert [line for line, each in line_inputs(wave).items() if each != before[line]] == ["130100"]
@@ -126,10 +137,10 @@ def test_the_run_says_how_many_wait(wave: SmallWave) -> None:
 def test_the_fields_of_a_row_are_corrected_together(wave: SmallWave) -> None:
     ids = add(wave, *MISSED)
     with pytest.raises(InputRejected, match="E_REQUIRED_WHEN") as refused:
-        acts.approve(wave.paths, WAVE, ids[:1], "乙")
+        approve(wave, ids[:1], "乙")
     assert "C0001" in str(refused.value) and "fail_reason" in str(refused.value)
     assert not read_ledger(wave.paths, WAVE).effective
-    acts.approve(wave.paths, WAVE, ids, "乙")
+    approve(wave, ids, "乙")
     wave.ingest()
     row = attempt(wave)
     assert (row["connected"], row["fail_reason"], row["smart_voice"], row["wait_s"]) == ("no", "busy", None, None)
@@ -156,7 +167,7 @@ def test_with_the_cache_and_without_it_the_same_bytes(
     add(wave, WAIT)
     wave.ingest()
     assert read == []
-    acts.approve(wave.paths, WAVE, ["C0001"], "乙")
+    approve(wave, ["C0001"], "乙")
     assert read == []
     wave.ingest()
     assert read == ["dial_1.csv"]
@@ -179,10 +190,12 @@ def test_a_withdrawn_correction_leaves_what_was_before(wave: SmallWave) -> None:
     add_and_approve(wave, WAIT)
     wave.ingest()
     assert bronze(wave) != before
-    acts.withdraw(wave.paths, WAVE, ["C0001"], "丙", "申诉撤销")
+    withdraw(wave, ["C0001"])
     wave.ingest()
     assert bronze(wave) == before
-    assert [record["entry"] for record in chain.read(wave.paths.ledger(WAVE))] == ["add", "approve", "withdraw"]
+    assert [record["entry"] for record in chain.read(wave.paths.ledger(WAVE))] == [
+        "add", "approve", "withdraw", "approve",
+    ]  # fmt: skip
     # asked anew, it is another correction
     assert add(wave, WAIT) == ["C0002"]
 
@@ -196,7 +209,7 @@ def test_a_correction_of_a_corrected_value(wave: SmallWave) -> None:
     assert attempt(wave)["wait_s"] == 40
     with pytest.raises(InputRejected, match=r"请先撤回后者.*C0002 builds on"):
         acts.withdraw(wave.paths, WAVE, ["C0001"], "丙", "x")
-    acts.withdraw(wave.paths, WAVE, ["C0001", "C0002"], "丙", "x")
+    withdraw(wave, ["C0001", "C0002"])
     wave.ingest()
     assert attempt(wave)["wait_s"] == 12
 
@@ -225,7 +238,7 @@ def test_values_of_every_kind_come_out_as_bronze_names_them(wave: SmallWave) -> 
     assert [each.to for each in read_ledger(wave.paths, WAVE).corrections.values()] == [
         "2023-03-02 09:05:07", "T9", "invalid", "'; drop table x; --", "30",
     ]  # fmt: skip
-    acts.approve(wave.paths, WAVE, ids, "乙")
+    approve(wave, ids, "乙")
     assert wave.ingest().n_bronze == 21
     table = pq.ParquetFile(wave.paths.bronze_part("phone_probes", WAVE)).read().to_pylist()
     row = next(each for each in table if each["probe_id"] == "P1301001")
@@ -358,17 +371,17 @@ def test_a_probe_of_two_tables_needs_the_table(wave: SmallWave) -> None:
 
 DECISIONS: dict[str, tuple[Callable[[SmallWave], object], str]] = {
     "approval by the same person": (
-        lambda wave: acts.approve(wave.paths, WAVE, ["C0001"], "张 三"), "C0001 由 张 三 提出",
+        lambda wave: approve(wave, ["C0001"], "张 三"), "C0001 由 张 三 提出",
     ),
     "the same person in other letters": (
-        lambda wave: acts.approve(wave.paths, WAVE, ["C0002"], " ZHANG  San"), "C0002 由 Zhang San 提出",
+        lambda wave: approve(wave, ["C0002"], " ZHANG  San"), "C0002 由 Zhang San 提出",
     ),
-    "an unknown id": (lambda wave: acts.approve(wave.paths, WAVE, ["C0099"], "乙"), "没有更正 C0099"),
+    "an unknown id": (lambda wave: approve(wave, ["C0099"], "乙"), "没有更正 C0099"),
     "an unknown id withdrawn": (lambda wave: acts.withdraw(wave.paths, WAVE, ["x"], "乙", "r"), "没有更正 x"),
-    "a withdrawn one": (lambda wave: acts.approve(wave.paths, WAVE, ["C0003"], "乙"), "C0003 已撤回"),
+    "a withdrawn one": (lambda wave: approve(wave, ["C0003"], "乙"), "C0003 已撤回"),
     "a withdrawn one again": (lambda wave: acts.withdraw(wave.paths, WAVE, ["C0003"], "乙", "r"), "C0003 已撤回"),
-    "an approved one": (lambda wave: acts.approve(wave.paths, WAVE, ["C0004"], "乙"), "C0004 已批准"),
-    "one good, one bad": (lambda wave: acts.approve(wave.paths, WAVE, ["C0001", "C0003"], "乙"), "C0003 已撤回"),
+    "an approved one": (lambda wave: approve(wave, ["C0004"], "乙"), "C0004 已批准"),
+    "one good, one bad": (lambda wave: approve(wave, ["C0001", "C0003"], "乙"), "C0003 已撤回"),
     "no reason": (lambda wave: acts.withdraw(wave.paths, WAVE, ["C0001"], "乙", " "), "reason"),
 }  # fmt: skip
 
@@ -381,7 +394,7 @@ def test_an_impossible_decision_is_refused_and_changes_nothing(
     for key, by in zip(attempts, ("张 三", "Zhang San", "甲", "甲"), strict=True):
         add(wave, {**WAIT, "attempt": key}, by=by)
     acts.withdraw(wave.paths, WAVE, ["C0003"], "甲", "误提")
-    acts.approve(wave.paths, WAVE, ["C0004"], "乙")
+    approve(wave, ["C0004"], "乙")
     before = wave.paths.ledger(WAVE).read_bytes()
     with pytest.raises(InputRejected, match=told):
         decide(wave)
@@ -395,7 +408,7 @@ def test_a_name_is_needed(wave: SmallWave) -> None:
 
 ACTS: dict[str, Callable[[SmallWave], object]] = {
     "add": lambda wave: add(wave, {**WAIT, "attempt": "D3701001"}),
-    "approve": lambda wave: acts.approve(wave.paths, WAVE, ["C0001"], "乙"),
+    "approve": lambda wave: approve(wave, ["C0001"], "乙"),
     "withdraw": lambda wave: acts.withdraw(wave.paths, WAVE, ["C0001"], "乙", "x"),
 }
 
@@ -592,7 +605,7 @@ def test_a_delivery_that_says_otherwise_stops_the_ingest_until_the_correction_is
     write_csv(wave.folder / "dial_1.csv", wave.dial[:3] + wave.dial[4:], "gb18030")
     with pytest.raises(InputRejected, match=r"C0001 .*导出中没有此目标"):
         wave.ingest()
-    acts.withdraw(wave.paths, WAVE, ["C0001"], "丙", "供应商已更正")
+    withdraw(wave, ["C0001"])
     assert wave.ingest().n_bronze == 20
 
 
