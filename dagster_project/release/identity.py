@@ -13,7 +13,9 @@ from dagster_project.ingest.wave import Wave
 from dagster_project.paths import PROJECT, Paths
 
 CODE = (
-    "dagster_project/**/*.py", "dbt/**/*.sql", "dbt/**/*.yml", "dbt/**/*.md", "expectations/*", "requirements.lock",
+    "dagster_project/**/*.py",
+    "dbt/*.yml", "dbt/models/**/*", "dbt/macros/**/*", "dbt/tests/**/*",  # not dbt/target, which plain dbt writes
+    "expectations/*", "requirements.lock",
     "raw/narratives/*.yml",  # the project's own text serves every installation that has none
 )  # fmt: skip
 PACKAGES = ("dagster", "dbt-core", "dbt-duckdb", "duckdb", "great-expectations", "numpy", "pandas", "pyarrow")

@@ -18,19 +18,22 @@
 {#
     A table of which a run replaces the rows in scope, in one transaction; the other rows stand.
     `config(scope=...)`: line (the lines of the scope, or the whole wave where it is full) or wave.
+    `--full-refresh`, or a view of that name, makes the table new, with the rows of the scope alone.
 
     dbt's own incremental builds each model in a table of its own first, and compares its columns
-    with those that stand. Here they can not differ: where a model changes, the pipeline makes the
-    warehouse anew, and every table with it by its contract.
+    with those that stand. In the pipeline they cannot differ: where a model changes, it makes the
+    warehouse new, and every table with it by its contract.
 #}
 {% materialization scoped, adapter='duckdb' -%}
     {%- set relation = this.incorporate(type='table') -%}
+    {%- set existing = load_cached_relation(this) -%}
     {%- if target.name == 'warehouse' -%}
         {%- set sql = "select * from read_parquet('engine/" ~ model.name ~ "/*.parquet')" -%}
     {%- endif -%}
     {%- set columns = model.columns.keys() | join(', ') -%}
     {%- set text -%}
-        {% if load_cached_relation(this) is none %}
+        {% if existing is none or not existing.is_table or should_full_refresh() %}
+            {% if existing is not none %}drop {{ existing.type }} {{ existing }};{% endif %}
             {{ create_table_as(False, relation, sql) }}
         {% else %}
             delete from {{ relation }} where {{ lines_in_scope() if config.require('scope') == 'line' else wave_in_scope() }};
@@ -40,16 +43,10 @@
     {{ return(made_by(text, relation)) }}
 {%- endmaterialization %}
 
-{# A view stands as it was made: where a model changes, the pipeline makes the warehouse anew. #}
-{% materialization view, adapter='duckdb' -%}
-    {%- set relation = this.incorporate(type='view') -%}
-    {%- set is_new = load_cached_relation(this) is none -%}
-    {{ return(made_by(create_view_as(relation, sql) if is_new else 'select 1', relation)) }}
-{%- endmaterialization %}
-
 {# Elsewhere a table has the rows of one run alone: the warehouse takes them from there (dagster_project/transform). #}
 {% materialization scoped, default -%}
     {%- set relation = this.incorporate(type='table') -%}
+    {{ drop_relation_if_exists(load_cached_relation(this)) }}
     {{ return(made_by(create_table_as(False, relation, sql), relation)) }}
 {%- endmaterialization %}
 
