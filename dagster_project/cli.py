@@ -22,6 +22,7 @@ import typer
 from dagster_project.corrections.commands import correct
 from dagster_project.errors import HotlineError, UsageError
 from dagster_project.files import refusal
+from dagster_project.ingest.personal import masked
 from dagster_project.names import require_line_id, require_wave_id
 from dagster_project.options import AllowedHosts, Json, Waves, print_result
 from dagster_project.paths import paths
@@ -375,6 +376,7 @@ def _refused(reason: str) -> str:
 
 
 def _failed(message: str, code: int, error: Exception) -> int:
+    message = masked(message)
     if _options["debug"]:
         traceback.print_exception(error)
     if "--json" in sys.argv:
@@ -388,7 +390,7 @@ def _show_progress(level: int) -> None:
     handler = logging.StreamHandler(sys.stderr)
 
     def line(record: logging.LogRecord) -> str:
-        return f"[{time.perf_counter() - started:5.1f}s] {record.getMessage()}"
+        return f"[{time.perf_counter() - started:5.1f}s] {masked(record.getMessage())}"
 
     handler.format = line  # type: ignore[method-assign]  # a formatter can not know when the command began
     logger = logging.getLogger("hotline")

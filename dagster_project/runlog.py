@@ -16,6 +16,7 @@ from typing import Any
 from dagster_project import chain
 from dagster_project.errors import HotlineError
 from dagster_project.files import sha256_of
+from dagster_project.ingest.personal import masked
 from dagster_project.paths import Paths
 from dagster_project.release.folder import MANIFEST
 
@@ -25,7 +26,8 @@ RELEASED, PULLED, PUBLISHED, FAILED = "released", "pulled", "published", "failed
 def record(paths: Paths, event: str, **facts: Any) -> None:
     """Append one record. To be called with the installation held; raises NotReconciled where the log is damaged."""
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    # refused words, such as a reason with a telephone number, are on the command line too
+    command = masked(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]))
     chain.append(paths.log, {"event": event, "at": at, "by": _user(), "command": command, **facts})
 
 

@@ -138,13 +138,17 @@ def write_csv(path: Path, rows: list[Row], encoding: str, header: list[str] | No
 
 
 def write_xlsx(
-    path: Path, rows: list[Row], header: list[str] | None = None, formats: dict[str, str] | None = None
+    path: Path,
+    rows: list[Row],
+    header: list[str] | None = None,
+    formats: dict[str, str] | None = None,
+    sheet_name: str = "Sheet1",
 ) -> None:
     """Cells by the type of their value; `formats`: a number format per column."""
     header = header or list(rows[0])
     with xlsxwriter.Workbook(str(path), {"default_date_format": "yyyy-mm-dd hh:mm:ss"}) as workbook:
         workbook.set_properties({"created": datetime(2023, 7, 1)})  # not now: the same rows give the same file
-        sheet = workbook.add_worksheet("Sheet1")
+        sheet = workbook.add_worksheet(sheet_name)
         styles = {name: workbook.add_format({"num_format": each}) for name, each in (formats or {}).items()}
         sheet.write_row(0, 0, header)
         for number, row in enumerate(rows, start=1):

@@ -236,7 +236,7 @@ def _template(yml: Declaration, known: World) -> Template:
     if yml.faults:  # it could not be read
         return Template({}, ())
     words = yml.nested("words")
-    said = {word: words.take(word, str) or "" for word in WORDS}
+    said = {word: words.take_prose(word) or "" for word in WORDS}
     words.close()
     sections = tuple(_section(each, known) for each in each_of(yml, "sections"))
     if len({section.id for section in sections}) < len(sections):
@@ -250,7 +250,7 @@ def _recommendations(yml: Declaration, known: World) -> tuple[Recommendation, ..
         return ()
     found = []
     for each in each_of(yml, "recommendations"):
-        title: str = each.take("title", str) or ""
+        title: str = each.take_prose("title") or ""
         if unbound_numbers(title, ()):
             each.fault("title", "标题不可含数字", "a title holds no numbers")
         place = f"{yml.file}: {each.at.rstrip('.')}"
@@ -260,7 +260,7 @@ def _recommendations(yml: Declaration, known: World) -> tuple[Recommendation, ..
 
 
 def _section(yml: Declaration, known: World) -> Section:
-    section = Section(yml.take("id", str) or "", yml.take("title", str) or "", ())
+    section = Section(yml.take("id", str) or "", yml.take_prose("title") or "", ())
     sentences = []
     for at, item in enumerate(yml.take("sentences", list) or []):
         variants = item if isinstance(item, list) else [item]
@@ -271,7 +271,7 @@ def _section(yml: Declaration, known: World) -> Section:
 
 
 def _variant(yml: Declaration, known: World, is_advice: bool = False) -> Variant:
-    text: str = yml.take("text", str) or ""
+    text: str = yml.take_prose("text") or ""
     when = () if is_advice else tuple(claim for claim, _ in claims_under(yml, "when"))
     claims = tuple(claims_under(yml))
     for key, named in (("when", when), ("claims", tuple(claim for claim, _ in claims))):

@@ -122,6 +122,8 @@ def withdraw(paths: Paths, wave_id: str, ids: Sequence[str], by: str, reason: st
     it. Raises InputRejected where one may not be withdrawn.
     """
     person, reason = actor(paths, by, ASK, APPROVE), normal(reason)
+    if found_in(reason):
+        reject(f"{wave_id}/corrections", ["reason: 含有个人信息,请删去 / holds personal data; remove it"])
     with _open_ledger(paths, wave_id) as (_, ledger):
         entries = [
             {"entry": "withdraw", "id": each, "reason": reason, **_signed(person)}

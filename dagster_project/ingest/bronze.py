@@ -29,7 +29,7 @@ from dagster_project.corrections.overlay import Laid, lay_over
 from dagster_project.corrections.people import undeclared
 from dagster_project.errors import InputRejected, NotReconciled
 from dagster_project.files import replace_files, sha256_of, staged_file
-from dagster_project.ingest.faults import FileRejected, reject
+from dagster_project.ingest.faults import FileRejected, Found, reject
 from dagster_project.ingest.fingerprint import LineInputs, input_fingerprint, surroundings_fingerprint
 from dagster_project.ingest.frozen import require_frozen
 from dagster_project.ingest.open_probes import open_probes
@@ -469,8 +469,21 @@ class _Taken:
         cells = judged.cells
         return _ReadFile(
             number, delivery, cells.sheet, cells.n_read, cells.n_blank, int(judged.kept().sum()), rows.num_rows,
-            Counter(each.fault.code for each in found), tuple(each.text() for each in found[:MAX_MESSAGES]),
+            Counter(each.fault.code for each in found), _messages(found),
         )  # fmt: skip
+
+
+def _messages(found: Iterable[Found]) -> tuple[str, ...]:
+    """The first faults in full; one message for all cells of a column that hold the same faulty value."""
+    groups: dict[object, list[Found]] = {}
+    for number, each in enumerate(found):
+        place = (each.place.file, each.place.sheet, each.place.column)
+        key = number if each.value is None else (*place, each.fault, each.value, each.detail)
+        groups.setdefault(key, []).append(each)
+    return tuple(
+        first.text() + (f" (另有 {len(others)} 行相同 / and {len(others)} more rows)" if others else "")
+        for first, *others in islice(groups.values(), MAX_MESSAGES)
+    )
 
 
 def _with_keys(rows: pa.Table, column: str, keys: Iterable[str]) -> pa.Table:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from dagster_project.ingest.faults import shown
+from dagster_project.ingest.personal import found_in
 from dagster_project.paths import NAME
 
 MAX_BYTES = 1_000_000
@@ -71,6 +72,15 @@ class Declaration:
             return None
         if choices and value not in choices:
             self.fault(key, f"「{shown(str(value))}」应为 {' | '.join(choices)} 之一", "not one of these")
+            return None
+        return value
+
+    def take_prose(self, key: str, default: Any = ...) -> Any:
+        """Text that a release shows: it may hold no personal data."""
+        value = self.take(key, str, default)
+        if isinstance(value, str) and found_in(value):
+            self.fault(key, "含有个人信息,而此文会随发布公开,请删去",
+                       "holds personal data, and releases show it; remove it")  # fmt: skip
             return None
         return value
 

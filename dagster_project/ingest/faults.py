@@ -53,6 +53,12 @@ class Fault(Enum):
         "its name holds invisible or undecodable characters",
         "rename it",
     )
+    PERSONAL_NAME = (
+        "文件名或工作表名像是含有个人信息",
+        "请改名:两者都会写入数据与发布",
+        "the name of the file or sheet seems to hold personal data",
+        "rename it: data and releases repeat both",
+    )
     FILE_CHANGED = (
         "文件在采集过程中被改动",
         "请在文件传输完成后重新采集",
@@ -320,7 +326,8 @@ class Found:
     def text(self) -> str:
         """One line: place, code, value; what is wrong and how to mend it, in Chinese, then in English."""
         zh, mend_zh, en, mend_en = self.fault.value
-        detail_zh, detail_en = (self.detail, self.detail) if isinstance(self.detail, str) else self.detail
+        details = (self.detail, self.detail) if isinstance(self.detail, str) else self.detail
+        detail_zh, detail_en = map(masked, details)
         value = "" if self.value is None else f" 「{shown(self.value)}」"
         return (
             f"{self.place.text()}: {self.fault.code}{value} {zh.format(detail_zh)};{mend_zh} / "
@@ -351,8 +358,11 @@ def shown(text: str) -> str:
 
 
 def reject(subject: str, messages: Iterable[str]) -> NoReturn:
-    """Raise InputRejected with every message, one per line, under a line that says how many there are."""
-    lines = list(messages)
+    """Raise InputRejected with every message, one per line, under a line that says how many there are.
+
+    Personal data in them is masked, whoever wrote them.
+    """
+    lines = [masked(message) for message in messages]
     raise InputRejected(
         "\n".join([f"{subject}:输入被拒绝,共 {len(lines)} 处错误 / input rejected, {len(lines)} fault(s):", *lines])
     )

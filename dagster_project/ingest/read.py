@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 
 from dagster_project.ingest.faults import MAX_FAULTS, Fault, FileRejected, Found, Place, shown
 from dagster_project.ingest.header_search import MAX_ROWS, search_rows, search_text, shown_row
+from dagster_project.ingest.personal import found_in
 from dagster_project.ingest.plain_csv import byte_view, plain_records
 from dagster_project.ingest.profile import FileFormat, Profile, normal
 from dagster_project.ingest.wave import Export, Wave
@@ -136,6 +137,8 @@ def _claimed_wrongly(folder: Path, named: list[tuple[Export, list[Path]]]) -> li
         # control, format and undecodable characters: neither Parquet nor a terminal can carry such a name
         if (claims or is_data) and any(unicodedata.category(each)[0] == "C" for each in path.name):
             found.append(Found(Fault.FILE_NAME, Place(path.name)))
+        elif (claims or is_data) and found_in(path.name):
+            found.append(Found(Fault.PERSONAL_NAME, Place(path.name)))
         elif not claims and is_data:
             found.append(Found(Fault.FILE_UNCLAIMED, Place(path.name)))
     return found
@@ -166,6 +169,8 @@ def _content(path: Path) -> bytes:
 def read_cells(delivered: Delivered, profile: Profile) -> Cells:
     """Cells of one file by its profile. Raises FileRejected with every fault of the file as a whole."""
     sheet = _xlsx(delivered, profile) if profile.file.type == "xlsx" else _csv_or_hint(delivered, profile)
+    if sheet.name is not None and found_in(sheet.name):
+        raise FileRejected([Found(Fault.PERSONAL_NAME, Place(delivered.name, sheet.name))])
     _require_tellable(sheet, delivered.name, profile.file.header_row)
     texts = {name: _normal(column) for name, column in sheet.texts.items() if name not in profile.drop}
     dropped = (_trimmed(sheet.texts[name]) for name in profile.drop)

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from dagster_project.ingest.comparable import KINDS, mapping_faults
 from dagster_project.ingest.faults import reject, shown
+from dagster_project.ingest.personal import found_in
 from dagster_project.paths import NAME, Paths
 from dagster_project.schema import REFERENCE_TABLES, SCORING_FIELDS
 
@@ -47,6 +48,7 @@ class Csv:
 MANY = 10**9
 # The method's files are part of every release, as they are: people open them in spreadsheets.
 FORMULA_STARTS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+PERSONAL = ("含有个人信息,而此文会随发布公开,请删去", "holds personal data, and releases show it; remove it")
 NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 # A code becomes the name of a page, of a file and of a column; the id of a figure may have parts.
 FIGURE_IDS = ("figure_id", "of_figure", "minus_figure")
@@ -270,6 +272,9 @@ def _raw_rows(path: Path, faults: _Faults) -> list[dict[str, str]]:
             continue
         row = {**{name: cell.strip() for name, cell in zip(header, record, strict=True)}, "#": str(number)}
         for name in header:
+            # the files of a method are published with all their columns
+            if path.name in METHOD_BY_FILE and found_in(row[name]):
+                faults.at(path.name, row, name, *PERSONAL)
             if row[name].startswith(FORMULA_STARTS) and not NUMBER.fullmatch(row[name]):
                 faults.at(
                     path.name, row, name, "会被电子表格当作公式,请改写",
@@ -322,6 +327,8 @@ def _nano(text: str, row: Row, file: str, faults: _Faults) -> int | None:
 
 def _check_row(row: Row, spec: Csv, file: str, faults: _Faults) -> None:
     for column, value in row.items():
+        if file not in METHOD_BY_FILE and isinstance(value, str) and found_in(value):
+            faults.at(file, row, column, *PERSONAL)
         is_figure = column in FIGURE_IDS
         is_code = column.endswith(("_code", "_id")) or column in ("line_class", "rank_group")
         if value is not None and (is_figure or is_code) and not (FIGURE_ID if is_figure else NAME).fullmatch(value):

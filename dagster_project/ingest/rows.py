@@ -227,13 +227,13 @@ def _verdict(word: str, each: ProfileColumn, profile: Profile, known: Known) -> 
 def _is_of_identifiers(character: str) -> bool:
     """Whether an identifier in compatibility form (NFKC) may have the character: no two that look alike differ.
 
-    Allowed are ASCII, letters of every script, and punctuation but dashes and low lines. Digits, signs and
-    spaces are ASCII's.
+    Allowed are ASCII, letters of every script, pictures, and punctuation but dashes and low lines. Digits, signs of
+    arithmetic and spaces are ASCII's.
     """
     if character.isascii():
         return character.isprintable()
     category = unicodedata.category(character)
-    return category[0] == "L" or category in ("Po", "Ps", "Pe", "Pi", "Pf")
+    return category[0] == "L" or category in ("Po", "Ps", "Pe", "Pi", "Pf", "So")
 
 
 def _is_personal(word: str, each: ProfileColumn, profile: Profile, known: Known) -> bool:

@@ -133,7 +133,7 @@ def _wave(paths: Paths, wave_id: str, yml: Declaration) -> Wave:
     share, reason = _quarantine(yml.nested("quarantine"))
     wave = Wave(
         id=wave_id,
-        label=yml.take("label", str),
+        label=yml.take_prose("label"),
         kind=yml.take("kind", str, choices=KINDS),
         is_synthetic=is_synthetic,
         period_start=start,
@@ -162,7 +162,7 @@ def _period(yml: Declaration) -> tuple[date, date]:
 
 
 def _quarantine(yml: Declaration) -> tuple[float, str | None]:
-    share, reason = yml.take_number("max_share_pct", float, 0, 100), yml.take("reason", str, None)
+    share, reason = yml.take_number("max_share_pct", float, 0, 100), yml.take_prose("reason", None)
     if share and not (reason or "").strip():
         yml.fault("reason", "允许隔离行时必须写明理由", "a share above zero needs its reason")
     yml.close()
@@ -205,7 +205,7 @@ def _thresholds(yml: Declaration) -> dict[str, Threshold]:
     thresholds = {}
     for name in all_bounds.content:
         bound = all_bounds.nested(name)
-        value, reason = bound.take("value", float), bound.take("reason", str)
+        value, reason = bound.take("value", float), bound.take_prose("reason")
         if reason is not None and not reason.strip():
             bound.fault("reason", "必须写明理由", "must not be empty")
         bound.close()

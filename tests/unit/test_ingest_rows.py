@@ -70,7 +70,7 @@ SPOILED: dict[str, tuple[Spoil, dict[tuple[str, int], str]]] = {
     "a character of private use": (cell("dial", "拨测编号", "D1\ue5e5"), {("dial_1.csv", 2): "E_CONTROL_CHARACTER"}),
     "another dash": (cell("dial", "任务编号", "P1\u20102"), {("dial_1.csv", 2): "E_CONTROL_CHARACTER"}),
     "digits of another script": (cell("dial", "任务编号", "P\u0661"), {("dial_1.csv", 2): "E_CONTROL_CHARACTER"}),
-    "a sign": (cell("phone", "23、录音编号", "R\u2713"), {("phone_1.xlsx", 2): "E_CONTROL_CHARACTER"}),
+    "a minus sign": (cell("phone", "23、录音编号", "R\u2212"), {("phone_1.xlsx", 2): "E_CONTROL_CHARACTER"}),
     "keys that compatibility makes one": (
         cell("dial", "拨测编号", "Ｄ１１００００２"),
         {("dial_1.csv", 2): "E_DUPLICATE_KEY", ("dial_1.csv", 3): "E_DUPLICATE_KEY"},

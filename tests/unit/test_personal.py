@@ -6,11 +6,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dagster_project import runlog
 from dagster_project.errors import InputRejected, UsageError
 from dagster_project.ingest.faults import shown
 from dagster_project.ingest.personal import MIN_SECRET, Prefixes, found_in, is_name, keyed, masked, require_key
 from dagster_project.ingest.profile import load_profile
-from tests.small_wave import SmallWave
+from dagster_project.paths import Paths
+from tests.small_wave import SmallWave, write_xlsx
 
 SECRET = "0123456789abcdef0123456789abcdef"
 LINE_IDS = ("130100", "370100")
@@ -174,3 +176,83 @@ def test_a_missing_header_row_does_not_tell_the_first_row(wave: SmallWave) -> No
         wave.ingest()
     assert "E_HEADER_NOT_FOUND" in str(told.value)
     assert "张三" not in str(told.value)
+
+
+# --- wherever text is repeated -----------------------------------------------------------------
+
+NUMBERS = (
+    "13812345678",
+    "138 1234 5678",
+    "１３８１２３４５６７８",
+    "一三八一二三四五六七八",
+    "11010519491231002X",
+    "zhang＠example.com",
+)
+
+
+def refused(wave: SmallWave) -> str:
+    with pytest.raises(InputRejected) as told:
+        wave.ingest()
+    return str(told.value)
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_file_names_hold_no_personal_data(wave: SmallWave, number: str) -> None:
+    wave.write()
+    (wave.folder / "dial_1.csv").rename(wave.folder / f"dial_{number}.csv")
+    said = refused(wave)
+    assert "E_PERSONAL_NAME" in said
+    assert number not in said
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_sheet_names_hold_no_personal_data(wave: SmallWave, number: str) -> None:
+    wave.write()
+    write_xlsx(wave.folder / "phone_1.xlsx", wave.phone, sheet_name=f"电话{number}")
+    said = refused(wave)
+    assert "E_PERSONAL_NAME" in said
+    assert number not in said
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("key", ["label", "quarantine", "thresholds"])
+def test_what_a_wave_declares_in_words_holds_no_personal_data(wave: SmallWave, key: str, number: str) -> None:
+    told = f"联系{number}"
+    wave.declared[key] = {
+        "label": told, "quarantine": {"max_share_pct": 1, "reason": told},
+        "thresholds": {"min_total": {"value": 1, "reason": told}},
+    }[key]  # fmt: skip
+    wave.write()
+    said = refused(wave)
+    assert "含有个人信息" in said
+    assert number not in said
+
+
+@pytest.mark.parametrize("file", ["methods/v2023/figures.csv", "methods/v2023/scenarios.csv", "frames/lines_2023.csv"])
+def test_method_and_frame_hold_no_personal_data(wave: SmallWave, file: str) -> None:
+    wave.write()
+    path = wave.paths.raw / file
+    rows = path.read_text(encoding="utf-8").splitlines()
+    cells = rows[1].split(",")
+    cells[1] = "13812345678"
+    path.write_text("\n".join([rows[0], ",".join(cells), *rows[2:]]) + "\n", encoding="utf-8")
+    said = refused(wave)
+    assert "holds personal data" in said
+    assert "13812345678" not in said
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_headers_and_the_names_of_other_sheets_are_masked(wave: SmallWave, number: str) -> None:
+    wave.phone[0] = {**wave.phone[0], f"电话{number}": "x"}
+    wave.phone[1:] = [{**row, f"电话{number}": ""} for row in wave.phone[1:]]
+    wave.write()
+    said = refused(wave)
+    assert "E_HEADER_UNKNOWN" in said
+    assert number not in said
+
+
+def test_the_log_masks_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = Paths(raw=tmp_path / "raw", home=tmp_path / "home")
+    monkeypatch.setattr("sys.argv", ["/x/hotline", "correct", "add", "--reason", "来电13812345678"])
+    runlog.record(paths, runlog.FAILED)
+    assert "来电13•••••••••" in paths.log.read_text(encoding="utf-8")
