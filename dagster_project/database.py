@@ -1,16 +1,27 @@
 """DuckDB as every step opens it: no network, no extensions, and no files but the named ones.
 
-Belongs here: what a connection may touch, how a name stands in a query. Does not belong here: queries.
+Belongs here: what a connection may touch, how a name stands in a query, who else has the file open. Does
+not belong here: queries.
 The suites' queries and dbt's models are text that somebody edits; a confined connection reads neither
 passwords nor keys, writes nothing beside the data, and can not be talked out of it.
 """
 
-from collections.abc import Iterable
+import logging
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dagster_project.errors import Busy, Damaged
+from dagster_project.files import refusal
 
 if TYPE_CHECKING:
     import duckdb
+
+logger = logging.getLogger("hotline")
+Opened = TypeVar("Opened")
 
 # What can be said only while a database is opened.
 OPTIONS = {
@@ -21,6 +32,11 @@ OPTIONS = {
     "allow_persistent_secrets": "false",
     "python_enable_replacements": "false",  # a name in a query is a table, never a variable of Python
 }
+# How long to wait for another program that has a database open.
+WAIT_SECONDS = 10.0
+POLL_SECONDS = 0.25
+LOCK_CONFLICT = re.compile(r"Could not set lock on file")
+HOLDER = re.compile(r"Conflicting lock is held in (.*?)\(PID (\d+)\)")
 
 
 def connect(
@@ -34,7 +50,7 @@ def connect(
     """The file `database`, or a database in memory, confined to itself, `folders` and `files`.
 
     Files below `home` may be named relative to it. `options`: of `duckdb.connect` (`read_only`) and of
-    DuckDB (`threads`). The connection is the caller's to close.
+    DuckDB (`threads`). The connection is the caller's to close. Raises what `opened` raises.
     """
     import duckdb
 
@@ -42,9 +58,81 @@ def connect(
     read_only = settings.pop("read_only", False)
     if database is None:
         settings["temp_directory"] = str(home / "duckdb.tmp")  # beside a file's database, but below no other folder
-    connection = duckdb.connect(str(database or ":memory:"), read_only=read_only, config=settings)
+        connection = duckdb.connect(":memory:", read_only=read_only, config=settings)
+    else:
+        connection = opened(database, lambda: duckdb.connect(str(database), read_only=read_only, config=settings))
     confine(connection, home, folders, files)
     return connection
+
+
+def opened(database: Path, open_it: Callable[[], Opened]) -> Opened:
+    """What `open_it` returns, once no other program has `database` open.
+
+    Raises Busy, naming the process, after WAIT_SECONDS of waiting; Damaged where the file is not a database
+    that can be read. A refusal of the system (no permission, no space) is raised as it is.
+    """
+    import duckdb
+
+    deadline = None
+    while True:
+        try:
+            return open_it()
+        except duckdb.Error as error:
+            if not is_lock_conflict(str(error)):
+                raise damaged(database, error) from error
+            if deadline is None:
+                deadline = time.monotonic() + WAIT_SECONDS
+                logger.warning(
+                    "%s 被其他程序打开(%s),最多等待 %d 秒 / is open in another program (%s); waiting up to %d s",
+                    database.name, holder(str(error)), WAIT_SECONDS, holder(str(error)), WAIT_SECONDS,
+                )  # fmt: skip
+            if time.monotonic() > deadline:
+                raise busy(database, holder(str(error))) from error
+            time.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def reading(database: Path) -> Iterator[None]:
+    """Raises Damaged for what DuckDB says of the blocks of `database` while it reads them."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        raise damaged(database, error) from error
+
+
+def damaged(database: Path, error: "duckdb.Error") -> Exception:
+    """Damaged, with a remedy, for what DuckDB says of a file.
+
+    The error itself where the system refused, memory was short, or the user interrupted.
+    """
+    import duckdb
+
+    if refusal(error) is not None or isinstance(error, duckdb.OutOfMemoryException | duckdb.InterruptException):
+        return error
+    return Damaged(
+        f"{database} 已损坏,不能读取;重新运行该监测期即可重新生成 / is damaged and cannot be read; run the wave again, "
+        f"which makes it again: hotline run\n{str(error).splitlines()[0]}"
+    )
+
+
+def busy(database: Path, process: str) -> Busy:
+    return Busy(
+        f"{database} 被其他程序占用({process}),已等待 {WAIT_SECONDS:.0f} 秒;请关闭该程序后重新运行 / is in use by "
+        f"another program ({process}); waited {WAIT_SECONDS:.0f} s. Close that program, then run the same command again"
+    )
+
+
+def is_lock_conflict(words: str) -> bool:
+    """Whether DuckDB, or dbt repeating it, says that another program has the database open."""
+    return LOCK_CONFLICT.search(words) is not None
+
+
+def holder(words: str) -> str:
+    """`pid N (program)` as DuckDB's words name the other program."""
+    found = HOLDER.search(words)
+    return f"pid {found[2]} ({found[1].strip()})" if found else "pid 未知 / unknown"
 
 
 def confine(

@@ -47,6 +47,10 @@ class NotReconciled(HotlineError):
     exit_code = 6
 
 
+class Damaged(NotReconciled):
+    """A file of the state folder is not what was written there, and no run can make it again by itself."""
+
+
 def explained(error: BaseException | None) -> HotlineError | None:
     """The failure that we can explain among what caused `error`; Dagster wraps what a step raises."""
     while error is not None and not isinstance(error, HotlineError):

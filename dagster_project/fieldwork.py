@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dagster_project.errors import NotReconciled
-from dagster_project.files import files_digest, replace_files
-from dagster_project.ingest.bronze import IngestReport
+from dagster_project.files import files_digest, read_sealed, write_sealed
+from dagster_project.ingest.bronze import stored_report
 from dagster_project.paths import Paths
 from dagster_project.schema import EXPORT_TABLES
 from dagster_project.statistics import agreement as agreement_module
@@ -114,8 +114,7 @@ def assess(paths: Paths, wave: str) -> Row:
     else:
         agreed = agreement_findings(tables)
     findings = {"wave": wave, "made_from": made_from, **all_findings(tables, agreed)}
-    text = json.dumps(findings, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-    replace_files({paths.fieldwork(wave): text.encode()})
+    write_sealed(paths.fieldwork(wave), findings)
     return findings
 
 
@@ -139,17 +138,13 @@ def told(findings: Row) -> Row:
 
 def _standing(paths: Paths, wave: str, code: str) -> Row | None:
     """What the wave's file holds; None where there is none, or other code wrote it."""
-    try:
-        findings: Row = json.loads(paths.fieldwork(wave).read_text(encoding="utf-8"))
-        is_ours = findings["made_from"]["code"] == code
-    except (FileNotFoundError, ValueError, KeyError, TypeError):  # another form, or damaged: as good as none
-        return None
-    return findings if is_ours else None
+    findings = read_sealed(paths.fieldwork(wave))
+    return findings if findings is not None and findings["made_from"]["code"] == code else None
 
 
 def _made_from(paths: Paths, wave: str) -> dict[str, str]:
     """Digests of the bronze files that findings depend on, and of the code that makes them."""
-    outputs = IngestReport.from_json(paths.ingest_report(wave).read_text(encoding="utf-8")).outputs
+    outputs = stored_report(paths, wave).outputs
     code = [Path(str(each)) for each in (__file__, agreement_module.__file__, effects_module.__file__)]
     return {"code": files_digest(code), "numpy": version("numpy"), **{name: outputs[name] for name in READ}}
 

@@ -5,11 +5,20 @@ Belongs here: what is true of any file. Does not belong here: which files, and w
 
 import errno
 import hashlib
+import json
+import logging
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger("hotline")
 
 REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+DAMAGED = "damaged"  # below the state folder: what could not be read and cannot be made again
+SEAL = "sha256"  # of everything else in a sealed file
 # Libraries repeat the system's words; SQLite has its own.
 REFUSING_WORDS = (
     *map(os.strerror, REFUSED),
@@ -58,9 +67,64 @@ def replace_files(contents: Mapping[Path, bytes], staged: Iterable[Path] = ()) -
         flush_folder(folder)
 
 
+def write_sealed(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON with its own SHA-256, by which `read_sealed` finds any changed byte."""
+    content = json.loads(json.dumps(content, allow_nan=False))  # as it will be read
+    sealed = {**content, SEAL: _seal(content)}
+    replace_files({path: (json.dumps(sealed, ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode()})
+
+
+def read_sealed(path: Path) -> dict[str, Any] | None:
+    """The content that `write_sealed` wrote; None where the file is missing, of another form, or damaged (warned)."""
+    try:
+        content = json.loads(path.read_bytes())
+        seal = content.pop(SEAL, None)
+        is_whole = seal is None or seal == _seal(content)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (IsADirectoryError, ValueError, AttributeError, TypeError, RecursionError):
+        is_whole, seal = False, None
+    if not is_whole:
+        logger.warning("%s 已损坏,将重新生成 / is damaged and is made again", path)
+    return content if is_whole and seal is not None else None
+
+
+def _seal(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def set_aside(home: Path, *found: Path) -> Path:
+    """Move files and folders below `home` to `damaged/<UTC time>/`, under the names that they had; returns that."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    kept = home / DAMAGED / stamp
+    number = 1
+    while kept.exists():
+        number += 1
+        kept = home / DAMAGED / f"{stamp}-{number}"
+    for path in found:
+        target = kept / path.relative_to(home)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
+    return kept
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a whole folder; nothing where there is none."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def staged_file(target: Path) -> Path:
     """Where the content of a file waits until it takes its place."""
     return target.with_name(f".{target.name}.new")
+
+
+def flush(path: Path) -> None:
+    """Make a file's content last through a power cut."""
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
 
 
 def flush_folder(folder: Path) -> None:

@@ -7,17 +7,17 @@ the failure that caused it. Does not belong here: what the job does.
 import logging
 import os
 import re
-import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dagster_project import runlog, team
+from dagster_project import history_files, runlog, team
 from dagster_project.errors import Busy, Interrupted, NotReconciled, UsageError, explained
+from dagster_project.files import flush_folder, remove, replace_files, set_aside
 from dagster_project.ingest.wave import export_files, list_waves, load_wave
 from dagster_project.lock import run_lock
 from dagster_project.paths import PROJECT, Paths
@@ -273,10 +273,8 @@ def dagster_instance(paths: Paths) -> Iterator["dg.DagsterInstance"]:
         team.require_reachable()
         os.environ["HOTLINE_POSTGRES_URL"] = team.database_url()  # for this process and those that it starts
         write_dagster_yaml(home, SHARED_DAGSTER_YAML)
-    elif not home.exists():
-        _make_dagster_home(paths)
     else:
-        write_dagster_yaml(home)
+        _prepare_history(paths)
     os.environ["DAGSTER_HOME"] = str(home)
     with dg.DagsterInstance.from_config(str(home)) as instance:
         if is_shared:
@@ -284,25 +282,72 @@ def dagster_instance(paths: Paths) -> Iterator["dg.DagsterInstance"]:
         yield instance
 
 
-def _make_dagster_home(paths: Paths) -> None:
-    """Make an empty history beside and rename it: Dagster takes one that a crash left half made for a whole one."""
+def _prepare_history(paths: Paths) -> None:
+    """Leave whole databases and settings below `data/dagster`; a damaged history is set aside, and logged.
+
+    Raises Busy where another program holds one of the databases.
+    """
+    home = paths.dagster_home
+    if home.is_dir():
+        unusable = history_files.unusable_groups(paths)
+        if not unusable:
+            write_dagster_yaml(home)
+            return
+        with run_lock(paths):
+            # again: another process may have mended it before this one had the lock
+            found = [path for group in history_files.unusable_groups(paths) for path in group]
+            kept = set_aside(paths.home, *found) if found else None
+            _make_missing_databases(paths)
+            write_dagster_yaml(home)
+            if kept is not None:
+                _report_set_aside(paths, kept, found)
+        return
+    with run_lock(paths):
+        if home.exists() or home.is_symlink():  # no folder
+            _report_set_aside(paths, set_aside(paths.home, home), [home])
+        _make_missing_databases(paths)
+
+
+def _report_set_aside(paths: Paths, kept: Path, found: list[Path]) -> None:
+    names = ", ".join(path.relative_to(paths.home).as_posix() for path in found)
+    logging.getLogger("hotline").warning(
+        "Dagster 的运行历史已损坏(%s),移至 %s 并重新开始;请重启已打开的界面,并重新启用调度与传感器 / the history of "
+        "Dagster is damaged (%s): moved to %s, and a new one begun; restart an open UI, and switch schedules and "
+        "sensors on again",
+        names, kept, names, kept,
+    )  # fmt: skip
+    _log(lambda: runlog.record(paths, runlog.HISTORY_SET_ASIDE, files=names.split(", "), kept=kept.name))
+
+
+def _make_missing_databases(paths: Paths) -> None:
+    """Make an empty history next to the old one and rename what is missing.
+
+    Dagster takes a database that a crash left half made for a whole one.
+    """
     import dagster as dg
 
     new = replace(paths, home=paths.home / ".new")
-    shutil.rmtree(new.home, ignore_errors=True)
+    remove(new.home)
     write_dagster_yaml(new.dagster_home)
     os.environ["DAGSTER_HOME"] = str(new.dagster_home)
     with dg.DagsterInstance.from_config(str(new.dagster_home)):
         pass
-    new.dagster_home.rename(paths.dagster_home)
-    new.home.rmdir()
+    if not paths.dagster_home.exists():
+        new.dagster_home.rename(paths.dagster_home)
+    for name in history_files.database_names():
+        target = paths.dagster_home / name
+        if not target.exists():
+            (new.dagster_home / name).rename(target)
+    flush_folder(paths.dagster_home)
+    remove(new.home)
 
 
 def write_dagster_yaml(dagster_home: Path, settings: str = DAGSTER_YAML) -> None:
     dagster_home.mkdir(parents=True, exist_ok=True)
     config = dagster_home / "dagster.yaml"
-    if not config.exists() or config.read_text(encoding="utf-8") != settings:
-        config.write_text(settings, encoding="utf-8")
+    if not config.is_file() or config.read_bytes() != settings.encode():
+        remove(config)
+        replace_files({config: settings.encode()})
 
 
 def _end_abandoned_runs(paths: Paths, instance: "dg.DagsterInstance") -> None:
@@ -337,7 +382,11 @@ def _interruption(error: BaseException) -> Interrupted | None:
 
 
 def _log_failure(paths: Paths, wave_id: str, error: BaseException) -> None:
+    _log(lambda: runlog.record_failure(paths, wave_id, error))
+
+
+def _log(record: Callable[[], None]) -> None:
     try:
-        runlog.record_failure(paths, wave_id, error)
+        record()
     except NotReconciled as damaged:  # told beside what stopped the run, and not in its place
         logging.getLogger("hotline").warning("%s", damaged)

@@ -11,8 +11,13 @@ import dagster as dg
 from dagster_project.history import end_abandoned_runs
 from dagster_project.lock import run_lock
 from dagster_project.paths import Paths, paths
+from dagster_project.recovery import clear_state_folder
 from dagster_project.team import keep_connections, own_mark
 from dagster_project.transform.engine import DUCKDB, Engine, engine_named
+
+
+def _wave_of(context: dg.InitResourceContext) -> str | None:
+    return context.run.tags.get("dagster/partition") if context.run else None
 
 
 class Installation(dg.ConfigurableResource):
@@ -35,6 +40,7 @@ class Installation(dg.ConfigurableResource):
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Installation"]:
         with run_lock(self.paths):
+            clear_state_folder(self.paths, _wave_of(context))
             if context.instance is not None:
                 if context.run is not None and own_mark():
                     keep_connections(context.instance)

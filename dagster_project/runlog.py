@@ -21,6 +21,7 @@ from dagster_project.paths import Paths
 from dagster_project.release.folder import MANIFEST
 
 RELEASED, PULLED, PUBLISHED, FAILED = "released", "pulled", "published", "failed"
+HISTORY_SET_ASIDE, REPAIRED = "history_set_aside", "repaired"
 
 
 def record(paths: Paths, event: str, **facts: Any) -> None:

@@ -1,12 +1,15 @@
 """What stands in an installation: exports, how fresh each line's scores are, what is published."""
 
-import json
+import logging
 from typing import Any
 
+from dagster_project.errors import Damaged
 from dagster_project.ingest.wave import export_files, list_waves, load_wave
 from dagster_project.paths import Paths
-from dagster_project.release.folder import MANIFEST, current_release, fieldwork_flags
+from dagster_project.release.folder import current_id, fieldwork_flags, read_manifest, whole_release
 from dagster_project.transform.scope import line_fingerprints, scored_fingerprints
+
+logger = logging.getLogger("hotline")
 
 
 def wave_statuses(paths: Paths) -> list[dict[str, Any]]:
@@ -16,15 +19,19 @@ def wave_statuses(paths: Paths) -> list[dict[str, Any]]:
 
 def _status(paths: Paths, wave_id: str) -> dict[str, Any]:
     wave = load_wave(paths, wave_id)
-    folder = current_release(paths.current(wave_id))
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8")) if folder else None
+    try:
+        folder = whole_release(paths.current(wave_id))
+    except Damaged as damaged:
+        logger.warning("%s", damaged)
+        folder = None
+    manifest = read_manifest(folder) if folder else None
     return {
         "wave": wave_id,
         "label": wave.label,
         "synthetic": wave.is_synthetic,
         "n_exports": len(export_files(paths, wave)),
         "n_stale_lines": _stale_lines(paths, wave_id),
-        "release": folder.name if folder else None,
+        "release": current_id(paths.current(wave_id)),
         "path": str(folder) if folder else None,
         "gate": manifest["gate"] if manifest else None,
         "fieldwork_flags": fieldwork_flags(folder) if folder else {},
@@ -32,7 +39,17 @@ def _status(paths: Paths, wave_id: str) -> dict[str, Any]:
 
 
 def _stale_lines(paths: Paths, wave_id: str) -> int | None:
+    """Lines whose scores are not of their present input; None where there is no bronze that can be read."""
     if not paths.bronze_part("line_inputs", wave_id).exists():
         return None
-    current, scored = line_fingerprints(paths, wave_id), scored_fingerprints(paths, wave_id)
+    try:
+        current = line_fingerprints(paths, wave_id)
+    except Damaged as damaged:
+        logger.warning("%s", damaged)
+        return None
+    try:
+        scored = scored_fingerprints(paths, wave_id)
+    except Damaged as damaged:
+        logger.warning("%s", damaged)
+        scored = {}
     return sum(scored.get(line) != fingerprint for line, fingerprint in current.items())

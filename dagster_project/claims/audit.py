@@ -6,7 +6,6 @@ Does not belong here: what a claim means (`claim.py`).
 The file says what its claims are held against (`figures:`, `rankings:`), or leaves that to a release.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -22,7 +21,7 @@ from dagster_project.ingest.declaration import Declaration
 from dagster_project.ingest.faults import reject, shown
 from dagster_project.paths import WAVE_ID, Paths
 from dagster_project.release.comparability import WORDS as COMPARABILITIES
-from dagster_project.release.folder import MANIFEST, current_release
+from dagster_project.release.folder import read_manifest, whole_release
 
 UNITS = ("point", "percent", "count")
 
@@ -144,10 +143,10 @@ def audit(path: Path, release: World | None = None) -> Audit:
 
 def published_world(paths: Paths, wave: str) -> World:
     """Figures and rankings of the wave's current release. Raises UsageError where there is none."""
-    folder = current_release(paths.current(wave)) if WAVE_ID.fullmatch(wave) else None
+    folder = whole_release(paths.current(wave)) if WAVE_ID.fullmatch(wave) else None
     if folder is None:
         raise UsageError(f"监测期 {shown(wave)} 没有已发布的结果 / nothing is published of the wave {shown(wave)}")
-    baseline = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["baseline"]
+    baseline = read_manifest(folder)["baseline"]
     before = paths.releases(baseline["wave"]) / baseline["release"] if baseline else None
     # the baseline may have been taken away since: then its changes are those that the release states
     return read_world(folder, before if before is not None and before.is_dir() else None)

@@ -13,7 +13,6 @@ Entries of version 1 have none of these, nor `same_account_because`; they were w
 needed to withdraw an approved correction, and keep their meaning. None may follow one of version 2.
 """
 
-import json
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -29,11 +28,11 @@ from dagster_project.corrections.names import (
     name_fault,
     skeleton,
 )
-from dagster_project.errors import InputRejected, NotReconciled
+from dagster_project.errors import Damaged, InputRejected, NotReconciled
 from dagster_project.ingest.faults import shown
 from dagster_project.ingest.rows import INVISIBLE
 from dagster_project.paths import Paths
-from dagster_project.release.folder import MANIFEST, current_release
+from dagster_project.release.folder import current_id, read_manifest
 from dagster_project.schema import EXPORT_TABLES
 
 PENDING, APPROVED, WITHDRAWN = "pending", "approved", "withdrawn"
@@ -387,10 +386,15 @@ def _plain(name: str) -> str:
 
 def _require_released_head(paths: Paths, wave: str, hashes: set[str]) -> None:
     """Records cut off at the end leave a whole chain: what was published names the one that must be there."""
-    folder = current_release(paths.current(wave))
-    if folder is None:
+    release = current_id(paths.current(wave))
+    if release is None:
         return
-    head = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["ledger_head"]
+    folder = paths.releases(wave) / release
+    try:
+        head = read_manifest(folder)["ledger_head"]
+    except Damaged:  # the log says the same
+        made = [each for each in chain.read(paths.log) if each["event"] == "released" and each["release"] == release]
+        head = made[-1]["ledger_head"] if made else None
     if head is not None and head not in hashes:
         raise NotReconciled(
             f"{wave}/corrections/{paths.ledger(wave).name} 缺少当前发布 {folder.name} 所依据的条目,请从备份恢复台账 / "

@@ -6,7 +6,7 @@ Does not belong here: the queries. A connection is the caller's to close.
 
 from typing import TYPE_CHECKING
 
-from dagster_project.database import attachable, connect
+from dagster_project.database import attachable, connect, opened
 from dagster_project.errors import GateFailed
 from dagster_project.paths import Paths
 from dagster_project.schema import EXPORT_TABLES, REFERENCE_TABLES
@@ -54,7 +54,8 @@ def connect_publishable(paths: Paths, wave_id: str) -> "duckdb.DuckDBPyConnectio
     if not paths.warehouse.exists():
         connection.close()
         raise GateFailed(_not_scored(wave_id, SCORE_TABLES))
-    connection.execute("attach $warehouse as warehouse (read_only)", {"warehouse": str(paths.warehouse)})
+    attach = "attach $warehouse as warehouse (read_only)"
+    opened(paths.warehouse, lambda: connection.execute(attach, {"warehouse": str(paths.warehouse)}))
     found = connection.execute(
         "select table_name from duckdb_tables() where database_name = 'warehouse' and schema_name = 'main'"
     ).fetchall()

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dagster_project.errors import GateFailed, InputRejected
-from dagster_project.files import replace_files
+from dagster_project.database import reading
+from dagster_project.errors import GateFailed, InputRejected, NotReconciled
+from dagster_project.files import read_sealed, write_sealed
 from dagster_project.gate.measures import measure
 from dagster_project.gate.suites import (
     CRITICAL,
@@ -92,7 +93,7 @@ def _files_read(paths: Paths, wave_id: str, stage: str) -> list[tuple[str, int, 
 
 def _evaluate(paths: Paths, wave: "Wave", stage: str, ours: list[Suite]) -> GateResult:
     GATE.warm_up()
-    with CONNECT[stage](paths, wave.id) as connection:
+    with CONNECT[stage](paths, wave.id) as connection, reading(paths.home):
         judged = judge(connection, ours, wave)
     verdicts = tuple(verdict for suite in ours for verdict in judged[suite.name])
     return GateResult(
@@ -120,23 +121,29 @@ def write_quality(paths: Paths, wave_id: str, results: Iterable[GateResult]) -> 
     """
     stages = {result.stage: list(result.verdicts) for result in results}
     path = paths.quality(wave_id)
-    if path.exists():
-        earlier = STAGES[: min(STAGES.index(stage) for stage in stages)]
-        former = read_quality(paths, wave_id)["stages"]
-        stages = {**{stage: former[stage] for stage in earlier if stage in former}, **stages}
+    if earlier := STAGES[: min(STAGES.index(stage) for stage in stages)]:
+        previous = (read_sealed(path) or {"stages": {}})["stages"]
+        stages = {**{stage: previous[stage] for stage in earlier if stage in previous}, **stages}
     verdicts = [verdict for stage in STAGES for verdict in stages.get(stage, [])]
     quality = {
         "wave": wave_id,
         "stages": {stage: stages[stage] for stage in STAGES if stage in stages},
         "counts": {"n_checks": len(verdicts), "n_failed": _failed_by_severity(verdicts)},
     }
-    text = json.dumps(quality, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-    replace_files({path: text.encode()})
+    write_sealed(path, quality)
 
 
 def read_quality(paths: Paths, wave_id: str) -> dict[str, Any]:
-    """The latest verdicts on a wave: {wave, stages: {stage: [verdict]}, counts: {n_checks, n_failed}}."""
-    quality: dict[str, Any] = json.loads(paths.quality(wave_id).read_text(encoding="utf-8"))
+    """The latest verdicts on a wave: {wave, stages: {stage: [verdict]}, counts: {n_checks, n_failed}}.
+
+    Raises NotReconciled where there are none that can be read.
+    """
+    quality = read_sealed(paths.quality(wave_id))
+    if quality is None:
+        raise NotReconciled(
+            f"{wave_id}:没有可读取的检查结果,请重新运行 / there are no verdicts of the gate that can be read; run the "
+            f"wave again: hotline run --wave {wave_id}"
+        )
     return quality
 
 

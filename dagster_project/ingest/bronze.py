@@ -10,6 +10,7 @@ quarantine tells of a row stands in its cells alone.
 
 import hashlib
 import json
+import logging
 import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -18,6 +19,7 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,7 +30,7 @@ from dagster_project.corrections.ledger import PENDING, Ledger, read_ledger
 from dagster_project.corrections.overlay import Laid, lay_over
 from dagster_project.corrections.people import undeclared
 from dagster_project.errors import InputRejected, NotReconciled
-from dagster_project.files import replace_files, sha256_of, staged_file
+from dagster_project.files import read_sealed, replace_files, sha256_of, staged_file, write_sealed
 from dagster_project.ingest.faults import FileRejected, Found, reject
 from dagster_project.ingest.fingerprint import LineInputs, input_fingerprint, surroundings_fingerprint
 from dagster_project.ingest.frozen import require_frozen
@@ -41,6 +43,8 @@ from dagster_project.ingest.spill import Keys, Pieces, Runs
 from dagster_project.ingest.wave import Wave, reference_tables
 from dagster_project.paths import Paths
 from dagster_project.schema import EXPORT_TABLES, QUARANTINE, REFERENCE_TABLES, TEXT, Table
+
+logger = logging.getLogger("hotline")
 
 Progress = Callable[[str], None]
 # Messages that the report repeats; quarantine holds them all.
@@ -111,8 +115,8 @@ class IngestReport:
         return json.dumps(asdict(self), ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> "IngestReport":
-        content = json.loads(text)
+    def from_content(cls, content: dict[str, Any]) -> "IngestReport":
+        """The report that `asdict` gave. Raises KeyError or TypeError for the content of another version."""
         content["files"] = tuple(FileAccount(**file) for file in content["files"])
         content["messages"] = tuple(content["messages"])
         content["corrections"] = tuple(content["corrections"])
@@ -139,13 +143,52 @@ def ingest_wave(paths: Paths, wave: Wave, progress: Progress = lambda _: None) -
         _discard_left_over(paths, wave.id)
 
 
-def require_ingested(paths: Paths, wave_id: str) -> None:
-    """Raise NotReconciled where bronze is not whole: an ingest ended between two of its files."""
-    if not paths.ingest_report(wave_id).exists():
+def find_report(paths: Paths, wave_id: str) -> IngestReport | None:
+    """The report of the last ingest; None where it is missing, damaged, or written by another version."""
+    content = read_sealed(paths.ingest_report(wave_id))
+    try:
+        return None if content is None else IngestReport.from_content(content)
+    except (KeyError, TypeError):
+        return None
+
+
+def stored_report(paths: Paths, wave_id: str) -> IngestReport:
+    """The report of the last ingest. Raises NotReconciled where there is none: an ingest did not finish."""
+    report = find_report(paths, wave_id)
+    if report is None:
         raise NotReconciled(
             f"{wave_id}:采集未完成,请重新采集 / bronze was left unfinished; ingest the wave again: "
             f"hotline run --wave {wave_id}"
         )
+    return report
+
+
+def require_ingested(paths: Paths, wave_id: str) -> None:
+    """Raise NotReconciled where bronze is not what the last ingest wrote."""
+    differing = _differing_parts(paths, stored_report(paths, wave_id))
+    if differing:
+        raise NotReconciled(
+            f"{wave_id}:bronze 与采集记录不符,请重新采集 / bronze is not what its ingest wrote; ingest the wave again: "
+            f"hotline run --wave {wave_id} ({', '.join(differing)})"
+        )
+
+
+# {bronze file: (inode, size, time, sha256)}: a run compares the same files several times
+_hashed: dict[Path, tuple[int, int, int, str]] = {}
+
+
+def _differing_parts(paths: Paths, report: IngestReport) -> list[str]:
+    """Tables whose bronze file is missing, or has not the bytes that the report states."""
+    parts = {table: paths.bronze_part(table, report.wave) for table in report.outputs}
+    return [table for table, part in parts.items() if not part.is_file() or _hash(part) != report.outputs[table]]
+
+
+def _hash(part: Path) -> str:
+    found = part.stat()
+    state = (found.st_ino, found.st_size, found.st_mtime_ns)
+    if part not in _hashed or _hashed[part][:3] != state:
+        _hashed[part] = (*state, sha256_of(part))
+    return _hashed[part][3]
 
 
 def check_wave(paths: Paths, wave: Wave, progress: Progress = lambda _: None) -> IngestReport:
@@ -623,7 +666,7 @@ def _put_in_place(given: _Given, accepted: _Accepted, small: dict[str, pa.Table]
     paths.ingest_report(wave).unlink(missing_ok=True)
     replace_files({paths.bronze_part(name, wave): content for name, content in contents.items()}, staged.values())
     report = replace(report, outputs=dict(sorted(outputs.items())))
-    replace_files({paths.ingest_report(wave): report.to_json().encode()})
+    write_sealed(paths.ingest_report(wave), asdict(report))
     return report
 
 
@@ -637,19 +680,15 @@ def _discard_left_over(paths: Paths, wave: str) -> None:
 
 def _standing_report(paths: Paths, wave: Wave, surroundings: str) -> IngestReport | None:
     """The report of the bronze that stands, where exports are still read in the same way and it is whole."""
-    path = paths.ingest_report(wave.id)
-    if not path.is_file():
+    report = find_report(paths, wave.id)
+    if report is None or report.surroundings != surroundings:
         return None
-    try:
-        report = IngestReport.from_json(path.read_text(encoding="utf-8"))
-    except (ValueError, KeyError, TypeError):  # written by other code, or damaged: as good as none
+    if differing := _differing_parts(paths, report):
+        logger.warning(
+            "%s:bronze 与采集记录不符,重新采集 / bronze is not what its ingest wrote: the exports are read again (%s)",
+            wave.id, ", ".join(differing),
+        )  # fmt: skip
         return None
-    if report.surroundings != surroundings:
-        return None
-    for table, sha256 in report.outputs.items():
-        part = paths.bronze_part(table, wave.id)
-        if not part.is_file() or sha256_of(part) != sha256:
-            return None
     return report
 
 

@@ -13,7 +13,7 @@ from dagster_project.errors import UsageError
 from dagster_project.ingest.wave import Wave
 from dagster_project.paths import Paths
 from dagster_project.release.comparability import Comparability, compare_methods
-from dagster_project.release.folder import current_release
+from dagster_project.release.folder import whole_release
 from dagster_project.schema import REFERENCE_TABLES
 
 # table -> the release's file and the query that makes it; published values in hundredths
@@ -68,11 +68,11 @@ EMPTY = (*QUERIES, *RESCORING, "baseline_comparability", "baseline_indicators")
 def baseline_folder(paths: Paths, wave: Wave) -> Path | None:
     """The current release of the wave's baseline; None where the wave has no baseline.
 
-    Raises UsageError where the baseline has not been published.
+    Raises UsageError where the baseline has not been published, Damaged where a file of its release was changed.
     """
     if wave.baseline is None:
         return None
-    folder = current_release(paths.current(wave.baseline))
+    folder = whole_release(paths.current(wave.baseline))
     if folder is None:
         raise UsageError(
             f"{wave.id} 的基期 {wave.baseline} 尚未发布,请先运行它 / the baseline {wave.baseline} of {wave.id} is not "

@@ -96,6 +96,7 @@ def diff(
     from dagster_project.release.changes import as_json as in_json
     from dagster_project.release.changes import as_markdown
     from dagster_project.release.diff import compare
+    from dagster_project.release.folder import require_whole
     from dagster_project.release.publish import previous_release, release_folder
     from dagster_project.release.reading import Release, read_current
 
@@ -103,8 +104,12 @@ def diff(
     former = before or previous_release(installation, wave)
     if former is None:
         raise UsageError(f"{wave}:没有更早的发布可比 / there is no earlier release to compare with")
+    earlier = release_folder(installation, wave, former)
+    require_whole(earlier)
+    if after:
+        require_whole(release_folder(installation, wave, after))
     later = Release(release_folder(installation, wave, after)) if after else read_current(installation, wave)
-    changes = compare(Release(release_folder(installation, wave, former)), later)
+    changes = compare(Release(earlier), later)
     typer.echo((in_json if as_json else as_markdown)(changes), nl=False)
 
 

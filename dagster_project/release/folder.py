@@ -5,7 +5,7 @@ is replaced in one step. A crash at any moment leaves what stood before.
 """
 
 import json
-import os
+import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +15,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dagster_project.errors import HotlineError, NotReconciled
-from dagster_project.files import flush_folder, sha256_of
+from dagster_project.errors import Damaged, NotReconciled
+from dagster_project.files import flush, flush_folder, set_aside, sha256_of
+from dagster_project.files import remove as remove_any
+
+logger = logging.getLogger("hotline")
 
 MANIFEST = "manifest.json"
 SYNTHETIC_NOTE = "模拟数据"  # what everything made from a simulated wave says
@@ -41,15 +44,32 @@ def file_hashes(folder: Path) -> dict[str, str]:
     return {name: sha256_of(path) for path in files if (name := path.relative_to(folder).as_posix()) != MANIFEST}
 
 
-def keep(staged: Path, target: Path) -> None:
+def keep(staged: Path, target: Path, recorded: str | None = None) -> None:
     """Give the release in `staged` its final name, where readers can find it and nobody changes it.
 
-    Where the release exists already, its bytes must be the same. Raises NotReconciled where they are
-    not: equal inputs gave unequal outputs.
+    Where the release exists already, its bytes must be the same. A damaged one is set aside and `staged` takes its
+    place, if the manifest is the one that the log has `recorded` (SHA-256; None: no record), or that is left of the
+    damaged one. Raises NotReconciled where equal inputs gave unequal outputs.
     """
-    if target.exists():
+    made = sha256_of(staged / MANIFEST) if target.exists() else None
+    if made is None:
+        settle(staged, target)
+    elif _is_damaged(target, recorded) and (recorded or _manifest_hash(target)) in (None, made):
+        replace_damaged(staged, target)
+    else:
         _require_equal(staged, target)
+        settle(staged, target)
+
+
+def replace_damaged(staged: Path, target: Path) -> None:
+    """Set the damaged release `target` aside and give `staged` its name."""
+    kept = set_aside(target.parents[2], target)
     settle(staged, target)
+    logger.warning(
+        "发布 %s/%s 已损坏,现已修复;损坏的文件夹移至 %s / release %s/%s was damaged and is repaired; the damaged "
+        "folder was moved to %s",
+        target.parent.name, target.name, kept, target.parent.name, target.name, kept,
+    )  # fmt: skip
 
 
 def settle(staged: Path, target: Path) -> None:
@@ -64,22 +84,68 @@ def settle(staged: Path, target: Path) -> None:
 
 def switch(target: Path) -> None:
     """Let `current` beside `target` point at it: a reader sees what it pointed at before, or this."""
-    link = target.parent / ".current-next"
-    link.unlink(missing_ok=True)
+    current, link = target.parent / "current", target.parent / ".current-next"
+    if current.is_dir() and not current.is_symlink():
+        set_aside(target.parents[2], current)
+    remove_any(link)
     link.symlink_to(target.name, target_is_directory=True)
-    link.replace(target.parent / "current")
+    link.replace(current)
     flush_folder(target.parent)
 
 
 def require_whole(folder: Path) -> None:
-    """Raise NotReconciled, naming them, where files of a release are not those that its manifest states."""
-    stated = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+    """Raise Damaged, naming them and a remedy, where files of a release are not those that its manifest states."""
+    stated = read_manifest(folder)["files"]
     found = file_hashes(folder)
     differing = sorted(name for name in stated.keys() | found.keys() if stated.get(name) != found.get(name))
     if differing:
-        raise NotReconciled(
+        raise Damaged(
             f"发布 {folder.name} 的文件被改动 / files of release {folder.name} were changed: {', '.join(differing)}"
+            f"\n{_remedy(folder)}"
         )
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether the files of a release are those that its manifest states."""
+    try:
+        require_whole(folder)
+    except Damaged:
+        return False
+    return True
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a release. Raises Damaged, naming a remedy, where it is missing or is not one."""
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
+        dict(manifest["files"])
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, KeyError, TypeError) as error:
+        raise Damaged(
+            f"发布 {folder.parent.name}/{folder.name} 不完整,{MANIFEST} 缺失或不能读取 / release {folder.parent.name}/"
+            f"{folder.name} is incomplete: {MANIFEST} is missing or cannot be read\n{_remedy(folder)}"
+        ) from error
+    return manifest
+
+
+def _is_damaged(folder: Path, recorded: str | None) -> bool:
+    return not is_whole(folder) or recorded not in (None, _manifest_hash(folder))
+
+
+def _manifest_hash(folder: Path) -> str | None:
+    """SHA-256 of a release's manifest; None where it cannot be read."""
+    try:
+        read_manifest(folder)
+    except Damaged:
+        return None
+    return sha256_of(folder / MANIFEST)
+
+
+def _remedy(folder: Path) -> str:
+    wave = folder.parent.name
+    return (
+        f"修复 / to repair it: hotline run --wave {wave}, hotline verify --rebuild --wave {wave}, hotline store pull "
+        f"--wave {wave};恢复上一个发布 / to publish the previous release: hotline rollback --wave {wave}"
+    )
 
 
 def remove(folder: Path) -> None:
@@ -94,7 +160,7 @@ def staging_folder(releases: Path, release: str) -> Iterator[Path]:
     """An empty folder to build in. What is not published from it goes, as does what a killed run left behind."""
     releases.mkdir(parents=True, exist_ok=True)
     for leftover in releases.glob(".staged-*"):
-        shutil.rmtree(leftover)
+        remove_any(leftover)
     folder = releases / f".staged-{release}"
     folder.mkdir()
     try:
@@ -105,13 +171,33 @@ def staging_folder(releases: Path, release: str) -> Iterator[Path]:
 
 
 def current_release(current: Path) -> Path | None:
-    """Folder of the release that `current` points at; None where nothing is published."""
-    if not current.is_symlink():
+    """Folder of the release that `current` points at; None where nothing is published.
+
+    Raises Damaged where the folder is not there or has no manifest that can be read.
+    """
+    if current_id(current) is None:
+        if current.exists():
+            raise Damaged(
+                f"{current} 应为指向发布的链接;移走它,再公布一个发布 / must be a link to a release; move it away, then "
+                f"publish one: hotline releases --wave {current.parent.name}, hotline publish"
+            )
         return None
     target = current.resolve()
-    if not (target / MANIFEST).exists():
-        raise HotlineError(f"当前发布不完整 / the current release is incomplete: {current.parent.name}/{target.name}")
+    read_manifest(target)
     return target
+
+
+def whole_release(current: Path) -> Path | None:
+    """The same folder, with every file as its manifest states it. Raises Damaged where one is not."""
+    folder = current_release(current)
+    if folder is not None:
+        require_whole(folder)
+    return folder
+
+
+def current_id(current: Path) -> str | None:
+    """Id of the release that `current` points at, whole or not; None where it points at none."""
+    return current.readlink().name if current.is_symlink() else None
 
 
 def headlines(folder: Path) -> dict[str, dict[str, Any]]:
@@ -134,7 +220,7 @@ def fieldwork_flags(folder: Path) -> dict[str, int]:
 def _require_equal(staged: Path, target: Path) -> None:
     # the manifest states the hashes of the others; of itself the staged one does
     ours, theirs = (file_hashes(each) | {MANIFEST: sha256_of(each / MANIFEST)} for each in (staged, target))
-    stated = json.loads((target / MANIFEST).read_text(encoding="utf-8"))["files"]
+    stated = read_manifest(target)["files"]
     differing = sorted(
         name for name in ours.keys() | theirs.keys() | stated.keys()
         if not ours.get(name) == theirs.get(name) == ({MANIFEST: ours[MANIFEST]} | stated).get(name)
@@ -149,8 +235,7 @@ def _require_equal(staged: Path, target: Path) -> None:
 def _flush(folder: Path) -> None:
     for path in sorted(folder.rglob("*")):
         if path.is_file():
-            with path.open("rb") as handle:
-                os.fsync(handle.fileno())
+            flush(path)
         else:
             flush_folder(path)
     flush_folder(folder)

@@ -5,11 +5,11 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
-from dagster_project import fieldwork
+from dagster_project import chain, fieldwork
 from dagster_project.claims import narrative
 from dagster_project.errors import NotReconciled
 from dagster_project.gate.verdicts import read_quality
-from dagster_project.ingest.bronze import IngestReport
+from dagster_project.ingest.bronze import IngestReport, stored_report
 from dagster_project.ingest.fingerprint import surroundings_fingerprint
 from dagster_project.ingest.wave import Wave
 from dagster_project.paths import Paths
@@ -23,7 +23,7 @@ from dagster_project.release.identity import (
     package_versions,
 )
 from dagster_project.release.tables import write_tables
-from dagster_project.runlog import record_release
+from dagster_project.runlog import record_release, recorded_manifest
 from dagster_project.transform.scope import inputs_digest, published_inputs
 from dagster_project.transform.warehouse import require_published, require_unchanged
 
@@ -36,7 +36,7 @@ def freeze(paths: Paths, wave: Wave) -> Path:
     work, were not made from the bronze and baseline that stand now; GateFailed where the report's text
     claims what its figures do not bear out.
     """
-    report = IngestReport.from_json(paths.ingest_report(wave.id).read_text(encoding="utf-8"))
+    report = stored_report(paths, wave.id)
     require_published(paths, wave.id)
     _require_of_one_piece(paths, wave, report)
     declared = declaration_files(paths, wave)
@@ -51,7 +51,7 @@ def freeze(paths: Paths, wave: Wave) -> Path:
         _write_claims(paths, wave, staged, baseline)
         _write_manifest(wave, report, identity, declared, staged)
         folder = releases / identity.release
-        keep(staged, folder)
+        keep(staged, folder, recorded_manifest(chain.read(paths.log), identity.release))
     record_release(paths, folder)
     return folder
 

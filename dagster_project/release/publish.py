@@ -13,7 +13,7 @@ from dagster_project.errors import NotReconciled, UsageError
 from dagster_project.files import sha256_of
 from dagster_project.ingest.wave import list_waves
 from dagster_project.paths import Paths
-from dagster_project.release.folder import MANIFEST, current_release, require_whole, switch
+from dagster_project.release.folder import MANIFEST, current_id, require_whole, switch
 
 logger = logging.getLogger("hotline")
 
@@ -40,13 +40,11 @@ def publish(paths: Paths, wave: str, release: str) -> Path:
             f"发布 {release} 的 {MANIFEST} 与日志记录的不同 / {MANIFEST} of release {release} is not the one that "
             "the log recorded"
         )
-    current = current_release(paths.current(wave))
+    current = current_id(paths.current(wave))
     published = runlog.publications(log, wave)
-    if current != folder or not published or published[-1]["release"] != release:
+    if current != release or not published or published[-1]["release"] != release:
         # the record first: killed between the two, the same command does both again
-        runlog.record(
-            paths, runlog.PUBLISHED, wave=wave, release=release, previous_release=current.name if current else None
-        )
+        runlog.record(paths, runlog.PUBLISHED, wave=wave, release=release, previous_release=current)
         switch(folder)
     logger.info("已发布 / published %s/%s", wave, release)
     return folder
@@ -76,13 +74,13 @@ def previous_release(paths: Paths, wave: str) -> str | None:
 def _stood_before(paths: Paths, wave: str) -> list[str | None]:
     """What stood before the current release, each time that it was published; None where nothing did."""
     require_known(paths, wave)
-    current = current_release(paths.current(wave))
+    current = current_id(paths.current(wave))
     if current is None:
         return []
     return [
         record["previous_release"]
         for record in runlog.publications(chain.read(paths.log), wave)
-        if record["release"] == current.name and record["previous_release"] != current.name
+        if record["release"] == current and record["previous_release"] != current
     ]
 
 
@@ -92,15 +90,12 @@ def list_releases(paths: Paths, wave: str) -> list[Listed]:
     Raises UsageError where there is no such wave.
     """
     require_known(paths, wave)
-    current = current_release(paths.current(wave))
+    current = current_id(paths.current(wave))
     published = [record["release"] for record in runlog.publications(chain.read(paths.log), wave)]
     there = _there(paths, wave)
     known = [each for each in dict.fromkeys(published) if each in there]
     never = [each for each in there if each not in published]
-    return [
-        Listed(release, current is not None and current.name == release, published.count(release))
-        for release in (*known, *never)
-    ]
+    return [Listed(release, current == release, published.count(release)) for release in (*known, *never)]
 
 
 def _there(paths: Paths, wave: str) -> list[str]:

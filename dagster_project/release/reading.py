@@ -22,7 +22,7 @@ from dagster_project.ingest.reference import METHOD_BY_FILE, SOURCE_CHANNEL
 from dagster_project.names import require_wave_id
 from dagster_project.paths import Paths
 from dagster_project.release.by_line import ByLine, Row
-from dagster_project.release.folder import MANIFEST, SYNTHETIC_NOTE, current_release
+from dagster_project.release.folder import MANIFEST, SYNTHETIC_NOTE, whole_release
 from dagster_project.release.observations import FILE
 
 CHANNELS = {"all": "合并", "phone": "电话端", "web": "网络端"}
@@ -256,8 +256,12 @@ def extremes(leads: Iterable[Lead], n: int) -> tuple[list[Lead], list[Lead]]:
 
 
 def read_current(paths: Paths, wave: str) -> Release:
-    """The wave's current release. Raises UsageError where the wave is none, or nothing is published yet."""
-    folder = current_release(paths.current(require_wave_id(wave)))
+    """The wave's current release.
+
+    Raises UsageError where the wave does not exist or nothing is published yet, Damaged where a file of the release
+    was changed.
+    """
+    folder = whole_release(paths.current(require_wave_id(wave)))
     if folder is None:
         raise UsageError(f"{wave}:尚无发布,请先运行 / nothing is published yet; run the wave first")
     return Release(folder)

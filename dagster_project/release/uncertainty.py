@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dagster_project.ahead import ahead
-from dagster_project.files import replace_files
+from dagster_project.files import read_sealed, write_sealed
 from dagster_project.ingest.reference import SOURCE_CHANNEL
 from dagster_project.release.folder import write_parquet
 from dagster_project.release.identity import code_version
@@ -187,14 +187,11 @@ def _totals(folder: Path) -> dict[tuple[str, str], int]:
 def _kept_or_computed(units: list[Unit], code: dict[str, str], file: Path) -> list[RankRow]:
     """A large group takes a second; most runs change no score of it. `code`: what the sets hang on beside the units."""
     made_from = {"units": _digest(units), **code}
-    if file.exists():
-        kept = json.loads(file.read_text(encoding="utf-8"))
-        if kept.get("made_from") == made_from:
-            return [RankRow(**row) for row in kept["sets"]]
+    stored = read_sealed(file)
+    if stored is not None and stored["made_from"] == made_from:
+        return [RankRow(**row) for row in stored["sets"]]
     rows = _rank_rows(units)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    content = json.dumps({"made_from": made_from, "sets": [asdict(row) for row in rows]})
-    replace_files({file: content.encode()})
+    write_sealed(file, {"made_from": made_from, "sets": [asdict(row) for row in rows]})
     return rows
 
 

@@ -10,11 +10,11 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from dagster_project.errors import HotlineError
+from dagster_project.errors import Damaged, HotlineError
 from dagster_project.paths import Paths
 from dagster_project.release.changes import as_json, as_markdown
 from dagster_project.release.diff import Changes, compare
-from dagster_project.release.folder import file_hashes, remove, settle, staging_folder, switch
+from dagster_project.release.folder import file_hashes, remove, require_whole, settle, staging_folder, switch
 from dagster_project.release.publish import previous_release
 from dagster_project.release.reading import Release, read_current
 from dagster_project.report.pdf import cjk_font, write_pdf
@@ -71,10 +71,17 @@ def publish_report(paths: Paths, wave_id: str) -> Report:
 
 
 def _changes(paths: Paths, wave_id: str, release: Release) -> Changes | None:
-    """What is not as it was in the release before; None for the first one, or where that one was removed."""
+    """What differs from the previous release; None for the first one, or where that one was removed or damaged."""
     former = previous_release(paths, wave_id)
     folder = paths.releases(wave_id) / former if former else None
-    return compare(Release(folder), release) if folder and folder.exists() else None
+    if folder is None or not folder.exists():
+        return None
+    try:
+        require_whole(folder)
+    except Damaged as damaged:
+        logger.warning("%s\n报告不含变化说明 / the report is rendered without the changes", damaged)
+        return None
+    return compare(Release(folder), release)
 
 
 def _write_pdf(release: Release, path: Path) -> str | None:

@@ -29,11 +29,20 @@ from typing import TYPE_CHECKING
 from dagster_project import chain, runlog
 from dagster_project.errors import HotlineError, NotReconciled, UsageError
 from dagster_project.files import flush_folder, sha256_of
-from dagster_project.ingest.bronze import IngestReport
+from dagster_project.ingest.bronze import find_report
 from dagster_project.ingest.fingerprint import surroundings_fingerprint
 from dagster_project.ingest.wave import list_waves, load_wave
 from dagster_project.paths import WAVE_ID, Paths, store_endpoint, store_url
-from dagster_project.release.folder import MANIFEST, current_release, require_whole, settle, staging_folder
+from dagster_project.release.folder import (
+    MANIFEST,
+    current_id,
+    current_release,
+    is_whole,
+    replace_damaged,
+    require_whole,
+    settle,
+    staging_folder,
+)
 from dagster_project.release.freeze import identify
 from dagster_project.release.identity import declaration_files
 from dagster_project.release.publish import publish
@@ -276,9 +285,9 @@ def _bronze_of(paths: Paths, wave: str, folder: Path) -> dict[str, tuple[Path, s
     code and baseline (and secret, where a profile keys personal data).
     """
     account = paths.ingest_report(wave)
-    if not account.is_file():
+    report = find_report(paths, wave)
+    if report is None:
         return {}
-    report = IngestReport.from_json(account.read_text(encoding="utf-8"))
     declared = load_wave(paths, wave)
     baseline = current_release(paths.current(declared.baseline)) if declared.baseline else None
     made_now = identify(declared, report, declaration_files(paths, declared), baseline).release
@@ -319,22 +328,21 @@ def pull(paths: Paths, store: Store, wave: str, bronze: bool = True) -> Done:
 
 def _require_not_ahead(paths: Paths, wave: str, current: Current) -> None:
     """What was made here is the truth of it: the store does not take its place."""
-    folder = current_release(paths.current(wave))
-    if folder is None or folder.name == current.release:
+    standing_here = current_id(paths.current(wave))
+    if standing_here is None or standing_here == current.release:
         return
     made_here = {each["release"] for each in chain.read(paths.log) if each["event"] == runlog.RELEASED}
-    if folder.name in made_here:
+    if standing_here in made_here:
         raise UsageError(
-            f"{wave}:当前发布 {folder.name} 由本安装生成,不以存储中的 {current.release} 取代 / the current release was "
-            f"made here and is not replaced by the store's; to copy it: hotline store push --wave {wave}"
+            f"{wave}:当前发布 {standing_here} 由本安装生成,不以存储中的 {current.release} 取代 / the current release "
+            f"was made here and is not replaced by the store's; to copy it: hotline store push --wave {wave}"
         )
 
 
 def _pull_release(paths: Paths, store: Store, wave: str, current: Current) -> list[int]:
     """Sizes of the objects that were fetched; none where the release is here already."""
     folder = paths.releases(wave) / current.release
-    if folder.exists():
-        require_whole(folder)
+    if is_whole(folder):
         if sha256_of(folder / MANIFEST) != current.manifest:
             raise NotReconciled(f"发布 {current.release} 与存储中的不同 / release differs from the one in the store")
         return []
@@ -347,7 +355,10 @@ def _pull_release(paths: Paths, store: Store, wave: str, current: Current) -> li
         sizes += [_fetch(store, store.path(*root, name), staged / name, sha256) for name, sha256 in files.items()]
         if faults := [*release_faults(staged, current.manifest)]:
             raise NotReconciled("\n".join(faults))
-        settle(staged, folder)
+        if folder.exists():
+            replace_damaged(staged, folder)
+        else:
+            settle(staged, folder)
     return sizes
 
 

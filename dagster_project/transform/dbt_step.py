@@ -10,21 +10,26 @@ engine made (`scoped` in dbt/macros). A step that fails has changed nothing in t
 """
 
 import json
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from dagster_project.errors import GateFailed, HotlineError, UsageError
-from dagster_project.files import files_digest
+from dagster_project.files import files_digest, flush, remove, replace_files, sha256_of
 from dagster_project.paths import DBT_PROJECT, Paths
 from dagster_project.transform.engine import DUCKDB, WAREHOUSE, Engine, versions
 from dagster_project.worker import DBT
+
+logger = logging.getLogger("hotline")
 
 SCORES, PUBLISHED = "scores", "published"
 SELECTION = {SCORES: ["--exclude", f"tag:{PUBLISHED}"], PUBLISHED: ["--select", f"tag:{PUBLISHED}"]}
 VIEWS = ("config.materialized:view",)  # an engine knows them in the step that they were made in
 PRODUCTION = ("--exclude-resource-type", "unit_test", "--no-write-json")
+PARSED = ("manifest.json", "partial_parse.msgpack")  # what a parse makes and later steps read
+WRITTEN = ("run", "compiled")  # folders that every step writes and nobody reads
 SOURCE_FILES = ("models/**/*", "macros/**/*", "tests/**/*", "*.yml")
 
 
@@ -84,22 +89,35 @@ def ensure_parsed(paths: Paths, engine: Engine = DUCKDB) -> Path:
 
     Raises HotlineError with dbt's own words where the project does not parse.
     """
+    folder, stamp = paths.parsed_project(engine.target), _stamp(paths, engine)
     if not _is_parsed(paths, engine):
-        stamp = _stamp(paths, engine)
-        stamp.unlink(missing_ok=True)  # it may come to be true again of what is half written now
+        if stamp.is_file() and stamp.read_bytes().startswith(project_fingerprint(engine).encode()):
+            logger.warning("dbt 的解析结果已损坏,重新解析 / what dbt has parsed is damaged: it is parsed again")
+        if not folder.is_dir():
+            remove(folder)
+        remove(stamp)  # first: it may come to be true again of what is half written now
+        for name in PARSED:
+            remove(folder / name)
         list(_invoke(Invocation(paths, engine, ("parse", "--no-partial-parse"))))
-        stamp.write_text(project_fingerprint(engine))
-    return paths.parsed_project(engine.target) / "manifest.json"
+        for name in PARSED:
+            flush(folder / name)
+        replace_files({stamp: _stamp_of(folder, engine)})
+    return folder / "manifest.json"
 
 
 def _is_parsed(paths: Paths, engine: Engine) -> bool:
-    stamp = _stamp(paths, engine)
-    return stamp.exists() and stamp.read_text() == project_fingerprint(engine)
+    folder, stamp = paths.parsed_project(engine.target), _stamp(paths, engine)
+    is_there = stamp.is_file() and all((folder / name).is_file() for name in PARSED)
+    return is_there and stamp.read_bytes() == _stamp_of(folder, engine)
 
 
 def _stamp(paths: Paths, engine: Engine) -> Path:
-    """Written last: where it stands, manifest.json and its binary form do."""
+    """Written last: it says what was parsed, and the hashes of what came of it."""
     return paths.parsed_project(engine.target) / "fingerprint"
+
+
+def _stamp_of(folder: Path, engine: Engine) -> bytes:
+    return "\n".join([project_fingerprint(engine), *(sha256_of(folder / name) for name in PARSED)]).encode()
 
 
 def run_step(paths: Paths, step: str, wave: str | None = None, engine: Engine = DUCKDB) -> Iterator[NodeResult]:
@@ -109,6 +127,9 @@ def run_step(paths: Paths, step: str, wave: str | None = None, engine: Engine = 
     `raise_for_failures`). Raises HotlineError where dbt itself fails.
     """
     ensure_parsed(paths)
+    if step == SCORES:
+        for name in WRITTEN:
+            remove(paths.dbt_target / name)
     if engine != DUCKDB:
         return _run_step_elsewhere(paths, step, wave, engine)
     return _invoke(Invocation(paths, DUCKDB, ("build", *SELECTION[step], *PRODUCTION), wave))

@@ -9,8 +9,9 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dagster_project.database import connect
-from dagster_project.errors import NotReconciled, UsageError
+from dagster_project.database import connect, reading
+from dagster_project.errors import Damaged, NotReconciled, UsageError
+from dagster_project.files import refusal
 from dagster_project.paths import Paths
 
 if TYPE_CHECKING:
@@ -54,12 +55,21 @@ def plan_scope(paths: Paths, wave: str, requested: tuple[str, ...]) -> Scope:
 
 
 def line_fingerprints(paths: Paths, wave: str) -> dict[str, str]:
-    """{line_id: fingerprint of its present input}, from bronze."""
+    """{line_id: fingerprint of its present input}, from bronze. Raises Damaged where its file cannot be read."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    # not pq.read_table: its dataset module imports pandas, half a second that nothing here needs
-    table = pq.ParquetFile(paths.bronze_part("line_inputs", wave)).read()
-    return dict(zip(table["line_id"].to_pylist(), table["input_fingerprint"].to_pylist(), strict=True))
+    part = paths.bronze_part("line_inputs", wave)
+    try:
+        # not pq.read_table: its dataset module imports pandas, half a second that nothing here needs
+        table = pq.ParquetFile(part).read(["line_id", "input_fingerprint"])
+        return dict(zip(table["line_id"].to_pylist(), table["input_fingerprint"].to_pylist(), strict=True))
+    except (pa.ArrowException, KeyError, OSError) as error:
+        if refusal(error) is not None:
+            raise
+        raise Damaged(
+            f"{part} 已损坏,请重新运行该监测期 / is damaged; run the wave again: hotline run --wave {wave}"
+        ) from error
 
 
 def scored_fingerprints(paths: Paths, wave: str) -> dict[str, str]:
@@ -96,7 +106,7 @@ def write_scope(paths: Paths, *scopes: Scope) -> None:
 def _query(paths: Paths, table: str, query: str, wave: str) -> list[tuple]:
     if not paths.warehouse.exists():
         return []
-    with connect(paths.home, paths.warehouse, read_only=True) as connection:
+    with connect(paths.home, paths.warehouse, read_only=True) as connection, reading(paths.warehouse):
         tables = _tables(connection)
         return connection.execute(query, [wave]).fetchall() if table in tables else []
 

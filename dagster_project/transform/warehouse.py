@@ -14,10 +14,12 @@ warehouse does not depend on the number of observations, which are a view of bro
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from dagster_project.errors import NotReconciled
+from dagster_project.database import connect
+from dagster_project.errors import Damaged, NotReconciled
 from dagster_project.files import replace_files
 from dagster_project.paths import Paths
 from dagster_project.transform.dbt_step import PUBLISHED, project_fingerprint
@@ -65,6 +67,8 @@ def drop_stale_warehouse(paths: Paths) -> str | None:
     reason = _difference(paths)
     if reason is None:
         return None
+    with suppress(Damaged):
+        _require_free(paths, read_only=True)
     files = [_log_file(paths), paths.warehouse]  # the log first: DuckDB would apply it to another file
     existed = any(file.exists() for file in files)
     for file in files:
@@ -94,7 +98,8 @@ def require_published(paths: Paths, wave: str) -> None:
 
 
 def begin_step(paths: Paths, wave: str, step: str) -> None:
-    """Record that `step` is about to change the tables of `wave`."""
+    """Record that `step` is about to change the tables of `wave`. Raises Busy where another program has them open."""
+    _require_free(paths, read_only=False)
     record = read_record(paths) or Record(project_fingerprint(), warehouse_digest(paths), is_finished=True)
     others = set(record.published) - {wave}
     published = others | {wave} if step == PUBLISHED else others
@@ -123,6 +128,12 @@ def warehouse_digest(paths: Paths) -> str | None:
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest() if found else None
+
+
+def _require_free(paths: Paths, *, read_only: bool) -> None:
+    """Raise what `database.connect` raises where the warehouse cannot be opened."""
+    if paths.warehouse.is_file():
+        connect(paths.home, paths.warehouse, read_only=read_only).close()
 
 
 def _difference(paths: Paths) -> str | None:

@@ -11,7 +11,7 @@ import yaml
 
 from dagster_project.errors import InputRejected, NotReconciled
 from dagster_project.ingest import bronze as bronze_module
-from dagster_project.ingest.bronze import FileAccount, IngestReport, check_wave
+from dagster_project.ingest.bronze import FileAccount, check_wave, stored_report
 from dagster_project.ingest.fingerprint import scoring_digest
 from dagster_project.ingest.profile import Profile
 from dagster_project.ingest.read import Cells, Delivered, read_cells
@@ -47,7 +47,7 @@ def test_all_tables_are_written_and_every_row_is_accounted_for(wave: SmallWave) 
     assert report.totals["dial_attempts"] == {"n_read": 9, "n_bronze": 9, "n_quarantined": 0, "n_blank": 0}
     declared = {name for name in REFERENCE_TABLES if not name.startswith("baseline_")}
     assert set(report.outputs) == {*EXPORT_TABLES, *declared, "quarantine"}
-    assert IngestReport.from_json(wave.paths.ingest_report(WAVE).read_text(encoding="utf-8")) == report
+    assert stored_report(wave.paths, WAVE) == report
     assert str(wave.paths.raw) not in report.to_json()
 
 
