@@ -29,13 +29,19 @@ IN_USE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 PRIMARY = 0xFF  # of SQLite's extended result codes
 
 
-def unusable_groups(paths: Paths) -> list[list[Path]]:
-    """Files of every group with a missing or damaged database. Raises Busy for one that another program locks."""
+def unusable_databases(paths: Paths) -> list[str]:
+    """Names of every database in a group that misses one or has a damaged one. Raises Busy for a locked one."""
     return [
-        [path for name in group for path in _existing(paths.dagster_home / name)]
+        name
         for group in GROUPS
         if not all(_is_whole(paths.dagster_home / name, *stored) for name, stored in group.items())
+        for name in group
     ]
+
+
+def database_files(paths: Paths, names: list[str]) -> list[Path]:
+    """What exists of these databases, with the files that SQLite puts next to them."""
+    return [path for name in names for path in _existing(paths.dagster_home / name)]
 
 
 def database_names() -> list[str]:

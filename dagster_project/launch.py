@@ -289,34 +289,30 @@ def _prepare_history(paths: Paths) -> None:
     """
     home = paths.dagster_home
     if home.is_dir():
-        unusable = history_files.unusable_groups(paths)
-        if not unusable:
-            write_dagster_yaml(home)
-            return
-        with run_lock(paths):
-            # again: another process may have mended it before this one had the lock
-            found = [path for group in history_files.unusable_groups(paths) for path in group]
-            kept = set_aside(paths.home, *found) if found else None
-            _make_missing_databases(paths)
-            write_dagster_yaml(home)
-            if kept is not None:
-                _report_set_aside(paths, kept, found)
+        if history_files.unusable_databases(paths):
+            with run_lock(paths):
+                # again: another process may have mended it before this one had the lock
+                if names := history_files.unusable_databases(paths):
+                    _begin_history_again(paths, names, history_files.database_files(paths, names))
+        write_dagster_yaml(home)
         return
     with run_lock(paths):
         if home.exists() or home.is_symlink():  # no folder
-            _report_set_aside(paths, set_aside(paths.home, home), [home])
+            _begin_history_again(paths, history_files.database_names(), [home])
         _make_missing_databases(paths)
 
 
-def _report_set_aside(paths: Paths, kept: Path, found: list[Path]) -> None:
-    names = ", ".join(path.relative_to(paths.home).as_posix() for path in found)
+def _begin_history_again(paths: Paths, names: list[str], found: list[Path]) -> None:
+    """Set aside what is left of these databases, make new ones, and say so."""
+    kept = set_aside(paths.home, *found).relative_to(paths.home).as_posix() if found else None
+    _make_missing_databases(paths)
     logging.getLogger("hotline").warning(
-        "Dagster 的运行历史已损坏(%s),移至 %s 并重新开始;请重启已打开的界面,并重新启用调度与传感器 / the history of "
-        "Dagster is damaged (%s): moved to %s, and a new one begun; restart an open UI, and switch schedules and "
-        "sensors on again",
-        names, kept, names, kept,
+        "Dagster 的运行历史已损坏或缺失(%s),已重新开始,原文件移至 %s;请重启已打开的界面,并重新启用调度与传感器 / the "
+        "history of Dagster is damaged or missing (%s) and is begun again; the old files were moved to %s. Restart an "
+        "open UI, and switch schedules and sensors on again",
+        ", ".join(names), kept or "—", ", ".join(names), kept or "—",
     )  # fmt: skip
-    _log(lambda: runlog.record(paths, runlog.HISTORY_SET_ASIDE, files=names.split(", "), kept=kept.name))
+    _log(lambda: runlog.record(paths, runlog.HISTORY_SET_ASIDE, databases=names, kept=kept))
 
 
 def _make_missing_databases(paths: Paths) -> None:

@@ -1,12 +1,12 @@
 """From the files of a release to standard errors: what may not change them."""
 
-import json
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dagster_project.files import read_sealed, write_sealed
 from dagster_project.release.uncertainty import NANO, Unit, _kept_or_computed, observed_lines, standard_errors
 from tests.unit.small_release import write_small_release
 
@@ -62,9 +62,10 @@ def test_rank_sets_are_found_again_by_the_code_that_made_them_and_by_no_other(tm
     file = tmp_path / "kept" / "group.json"
     units = [Unit("a", 90 * NANO, 1.0), Unit("b", 80 * NANO, 1.0)]
     made = _kept_or_computed(units, {"code": "1"}, file)
-    kept = json.loads(file.read_text(encoding="utf-8"))
+    kept = read_sealed(file)
+    assert kept is not None
     kept["sets"][0]["rank_high"] = 99
-    file.write_text(json.dumps(kept), encoding="utf-8")
+    write_sealed(file, kept)
     assert _kept_or_computed(units, {"code": "1"}, file)[0].rank_high == 99
     assert _kept_or_computed(units, {"code": "2"}, file) == made
     assert _kept_or_computed(units, {"code": "2"}, file) == made
