@@ -3,17 +3,23 @@
 Does not belong here: connections (DuckDB has one writer; each step opens and closes its own).
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dagster as dg
 
 from dagster_project.history import end_abandoned_runs
+from dagster_project.ingest.wave import list_waves
+from dagster_project.inputs import record_inputs
 from dagster_project.lock import run_lock
+from dagster_project.partitions import require_wave
 from dagster_project.paths import Paths, paths
 from dagster_project.recovery import clear_state_folder
 from dagster_project.team import keep_connections, own_mark
 from dagster_project.transform.engine import DUCKDB, Engine, engine_named
+
+logger = logging.getLogger("hotline")
 
 
 def _wave_of(context: dg.InitResourceContext) -> str | None:
@@ -39,6 +45,7 @@ class Installation(dg.ConfigurableResource):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Installation"]:
+        wave_id = require_wave(context.run.tags, list_waves(self.paths)) if context.run is not None else None
         with run_lock(self.paths):
             clear_state_folder(self.paths, _wave_of(context))
             if context.instance is not None:
@@ -46,4 +53,6 @@ class Installation(dg.ConfigurableResource):
                     keep_connections(context.instance)
                     context.instance.add_run_tags(context.run.run_id, own_mark())
                 end_abandoned_runs(context.instance, but=context.run.run_id if context.run else None)
+                if wave_id is not None:
+                    record_inputs(context.instance, self.paths, wave_id, logger)
             yield self

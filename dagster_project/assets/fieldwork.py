@@ -1,11 +1,14 @@
 """What the codes in bronze say of the field work: agreement of coders, coders who stand out, drift."""
 
+import hashlib
+import json
+
 import dagster as dg
 
 from dagster_project.fieldwork import assess, told
 from dagster_project.ingest.bronze import require_ingested
 from dagster_project.ingest.wave import load_wave
-from dagster_project.partitions import waves
+from dagster_project.partitions import wave_check, waves
 from dagster_project.resources import Installation
 from dagster_project.team import pool
 
@@ -21,7 +24,7 @@ FINDINGS = {
 @dg.asset(
     deps=BRONZE,
     check_specs=[
-        dg.AssetCheckSpec(f"fieldwork_{name}", asset="fieldwork", description=text, blocking=False)
+        wave_check(f"fieldwork_{name}", asset="fieldwork", description=text, blocking=False)
         for name, text in FINDINGS.items()
     ],
     partitions_def=waves,
@@ -37,6 +40,7 @@ def fieldwork(context: dg.AssetExecutionContext, installation: Installation) -> 
     require_ingested(paths, wave.id)
     found = told(assess(paths, wave.id))
     return dg.MaterializeResult(
+        data_version=dg.DataVersion(hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()),
         metadata={
             "path": dg.MetadataValue.path(paths.fieldwork(wave.id)),
             **{f"flagged: {name}": found["counts"][name] for name in FINDINGS},

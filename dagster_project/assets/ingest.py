@@ -1,11 +1,14 @@
 """Raw exports to bronze: every row ends in a table or in quarantine, with its reason."""
 
+import hashlib
+import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 import pyarrow as pa
 
+from dagster_project.assets.raw import KEYS
 from dagster_project.claims.narrative import read_text
 from dagster_project.ingest.bronze import IngestReport, ingest_wave, write_tables
 from dagster_project.ingest.wave import load_wave
@@ -18,6 +21,10 @@ from dagster_project.transform.dbt_step import warm_up
 from dagster_project.worker import GATE
 
 logger = logging.getLogger("hotline")
+
+# inputs (`raw.py`) of the tables that are read from exports, and of those that are declared
+READ = ("wave", "exports", "corrections", "profiles", "method", "frame")
+DECLARED = (*READ, "baseline")  # with the fingerprint of every line, which is made from its rows
 
 
 def _columns(table: Table) -> dg.TableSchema:
@@ -34,9 +41,12 @@ def _columns(table: Table) -> dg.TableSchema:
     )
 
 
-def _spec(name: str, description: str, columns: dg.TableSchema | None = None) -> dg.AssetSpec:
+def _spec(
+    name: str, description: str, columns: dg.TableSchema | None = None, deps: Sequence[str] = READ
+) -> dg.AssetSpec:
     return dg.AssetSpec(
         ["bronze", name],
+        deps=[KEYS[each] for each in deps],
         description=description,
         group_name="bronze",
         owners=["team:data-stewards"],
@@ -69,6 +79,7 @@ def _specs() -> list[dg.AssetSpec]:
             "reference",
             "本期声明:wave.yml、监测范围、方法版本,以及基期已发布的数值 / what the wave declares, and the published "
             "values of its baseline wave.",
+            deps=DECLARED,
         ),
     ]
 
@@ -87,15 +98,17 @@ def ingest(context: dg.AssetExecutionContext, installation: Installation) -> Ite
     for message in report.messages:
         logger.warning(message)
     read_text(paths, wave.id, wave.method)  # what is wrong with the report's text is told now, not when it is written
-    write_tables(paths, wave.id, baseline_tables(paths, wave))
-    yield from _results(report)
+    baseline = write_tables(paths, wave.id, baseline_tables(paths, wave))
+    yield from _results(report, baseline)
 
 
-def _results(report: IngestReport) -> Iterator[dg.MaterializeResult]:
+def _results(report: IngestReport, baseline: Mapping[str, str]) -> Iterator[dg.MaterializeResult]:
+    """Each with the hash of its bytes as data version; `baseline`: hashes of the baseline's tables, by name."""
     for name in EXPORT_TABLES:
         files = [file for file in report.files if file.table == name]
         yield dg.MaterializeResult(
             ["bronze", name],
+            data_version=dg.DataVersion(report.outputs[name]),
             metadata={
                 "dagster/row_count": sum(file.n_bronze for file in files),
                 "rows read": sum(file.n_read for file in files),
@@ -108,12 +121,23 @@ def _results(report: IngestReport) -> Iterator[dg.MaterializeResult]:
                 "unchanged since the last run": report.is_cached,
             },
         )
-    yield dg.MaterializeResult(["bronze", "open_probes"])
+    yield dg.MaterializeResult(["bronze", "open_probes"], data_version=dg.DataVersion(report.outputs["open_probes"]))
     yield dg.MaterializeResult(
         ["bronze", "quarantine"],
+        data_version=dg.DataVersion(report.outputs["quarantine"]),
         metadata={
             "dagster/row_count": sum(file.n_quarantined for file in report.files),
             "faults by code": dg.MetadataValue.json(report.fault_counts),
         },
     )
-    yield dg.MaterializeResult(["bronze", "reference"], metadata={"input fingerprint": report.input_fingerprint})
+    others = {
+        name: sha256
+        for name, sha256 in report.outputs.items()
+        if name not in {*EXPORT_TABLES, "open_probes", "quarantine"}
+    }
+    declared = json.dumps({**others, **baseline}, sort_keys=True)
+    yield dg.MaterializeResult(
+        ["bronze", "reference"],
+        data_version=dg.DataVersion(hashlib.sha256(declared.encode()).hexdigest()),
+        metadata={"input fingerprint": report.input_fingerprint},
+    )

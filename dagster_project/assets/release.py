@@ -4,6 +4,7 @@ import json
 
 import dagster as dg
 
+from dagster_project.assets.raw import KEYS
 from dagster_project.gate.verdicts import DELIVERED, PUBLISHABLE, require
 from dagster_project.ingest.bronze import require_ingested
 from dagster_project.ingest.wave import load_wave
@@ -28,7 +29,7 @@ class ReleaseConfig(dg.Config):
 
 
 @dg.asset(
-    deps=[*PUBLISHED_TABLES, "fieldwork"],
+    deps=[*KEYS.values(), *PUBLISHED_TABLES, "fieldwork"],  # a release is named by all that it is made from
     partitions_def=waves,
     pool=pool(),
     group_name="release",
@@ -53,11 +54,12 @@ def release(
             copied["store"] = push(paths, open_store(), wave.id).told()
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     return dg.MaterializeResult(
+        data_version=dg.DataVersion(folder.name),
         metadata={
             "release": folder.name,
             "path": dg.MetadataValue.path(folder),
             "files": dg.MetadataValue.json(manifest["files"]),
             **copied,
             **{name: each["value"] for name, each in headlines(folder).items() if each["value"] is not None},
-        }
+        },
     )

@@ -22,10 +22,11 @@ def report(context: dg.AssetExecutionContext, installation: Installation) -> dg.
 
     rendered = publish_report(installation.paths, context.partition_key)
     return dg.MaterializeResult(
+        data_version=dg.DataVersion(rendered.folder.name),
         metadata={
             "release": rendered.release,
             "site": dg.MetadataValue.url(rendered.index.as_uri()),
             "workbook": dg.MetadataValue.path(rendered.folder / WORKBOOK),
             "PDF": rendered.lacking or dg.MetadataValue.path(rendered.folder / PDF),
-        }
+        },
     )

@@ -11,8 +11,10 @@ from dagster_project.assets.models import check_specs, model_specs
 from dagster_project.gate.verdicts import DELIVERED, PUBLISHABLE, require
 from dagster_project.ingest.bronze import require_ingested
 from dagster_project.ingest.wave import load_wave
+from dagster_project.inputs import NOTHING, VERSION_TAG
 from dagster_project.partitions import waves
-from dagster_project.paths import paths
+from dagster_project.paths import Paths, paths
+from dagster_project.release.baseline import baseline_release
 from dagster_project.resources import Installation
 from dagster_project.team import pool
 from dagster_project.transform.dbt_step import (
@@ -26,6 +28,7 @@ from dagster_project.transform.dbt_step import (
 from dagster_project.transform.scope import (
     Scope,
     full_scope,
+    inputs_digest,
     plan_scope,
     require_scored,
     write_scope,
@@ -92,26 +95,38 @@ def _step(
     home = installation.paths
     write_scope(home, scope)
     begin_step(home, scope.wave, step)
+    version = _data_version(home, scope.wave, step)
     results = []
     for result in run_step(home, step, scope.wave, installation.engine):
         results.append(result)
         if result.resource_type == "test":
             yield from _check_results(context, result)
         elif not result.is_failed and result.status != "skipped":
-            yield from _materializations(context, result)
+            yield from _materializations(context, result, version)
     raise_for_failures(results)
 
 
-def _materializations(context: dg.AssetExecutionContext, result: NodeResult) -> Iterator[dg.MaterializeResult]:
+def _data_version(paths: Paths, wave_id: str, step: str) -> str:
+    """What the tables of a step are made from: the input of every line, and the published values of the baseline."""
+    inputs = inputs_digest(paths, wave_id)
+    if step == SCORES:
+        return inputs
+    return f"{inputs}-{baseline_release(paths, load_wave(paths, wave_id)) or NOTHING}"
+
+
+def _materializations(
+    context: dg.AssetExecutionContext, result: NodeResult, version: str
+) -> Iterator[dg.MaterializeResult]:
     metadata: dict[str, Any] = {"Execution Duration": result.seconds}
     if result.n_rows is not None:
         metadata["dagster/partition_row_count"] = result.n_rows
     key = dg.AssetKey(result.name)
     if key in context.selected_asset_keys:
-        yield dg.MaterializeResult(key, metadata=metadata)
+        yield dg.MaterializeResult(key, metadata=metadata, data_version=dg.DataVersion(version))
     else:
         # A step is made whole, whichever of its tables was asked for: they are of one piece.
-        context.log_event(dg.AssetMaterialization(key, metadata=metadata, partition=context.partition_key))
+        tags = {VERSION_TAG: version}
+        context.log_event(dg.AssetMaterialization(key, metadata=metadata, partition=context.partition_key, tags=tags))
 
 
 def _check_results(context: dg.AssetExecutionContext, result: NodeResult) -> Iterator[dg.AssetCheckResult]:

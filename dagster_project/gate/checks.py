@@ -17,6 +17,7 @@ import dagster as dg
 from dagster_project.gate.suites import CRITICAL, DELIVERED, PUBLISHABLE, Expectation, Suite, load_suites
 from dagster_project.gate.verdicts import evaluate_gate, raise_for_failures, write_quality
 from dagster_project.ingest.wave import load_wave
+from dagster_project.partitions import wave_check
 from dagster_project.resources import Installation
 from dagster_project.team import pool
 from dagster_project.transform.warehouse import read_record, require_unchanged
@@ -28,7 +29,7 @@ def _specs(stage: str) -> list[dg.AssetCheckSpec]:
 
 def _spec(suite: Suite, expectation: Expectation) -> dg.AssetCheckSpec:
     reasons = {name: suite.parameters[name].reason or suite.parameters[name].source for name in expectation.parameters}
-    return dg.AssetCheckSpec(
+    return wave_check(
         expectation.check,
         asset=suite.asset.split("/"),
         description=expectation.notes,

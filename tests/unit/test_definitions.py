@@ -12,17 +12,19 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_assets
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
 
 from dagster_project.assets.models import check_specs, model_specs
 from dagster_project.gate.suites import CRITICAL, load_suites
 from dagster_project.launch import DAGSTER_YAML, dagster_instance
-from dagster_project.paths import Paths
+from dagster_project.partitions import waves
+from dagster_project.paths import DBT_PROJECT, Paths
 from dagster_project.transform.dbt_step import PUBLISHED as PUBLISHED_STEP
 from dagster_project.transform.dbt_step import SCORES as SCORES_STEP
 from dagster_project.transform.dbt_step import SELECTION, ensure_parsed
 from tests.small_wave import WAVE, SmallWave
 
+RAW = {"baseline", "corrections", "exports", "frame", "method", "narratives", "profiles", "wave"}
 BRONZE = {"dial_attempts", "open_probes", "phone_probes", "quarantine", "reference", "web_probes"}
 STAGING = {"stg_answers", "stg_attempts", "stg_phone_probes", "stg_web_probes"}
 SCORES = {
@@ -49,10 +51,10 @@ def specs(defs: dg.Definitions) -> dict[str, dg.AssetSpec]:
 def test_assets_by_name_and_group(defs: dg.Definitions) -> None:
     groups: dict[str, set[str]] = {}
     for name, spec in specs(defs).items():
-        groups.setdefault(str(spec.group_name), set()).add(name.removeprefix("bronze/"))
+        groups.setdefault(str(spec.group_name), set()).add(name.removeprefix("bronze/").removeprefix("raw/"))
     assert groups == {
         "bronze": BRONZE, "staging": STAGING, "scores": SCORES, "published": PUBLISHED,
-        "fieldwork": {"fieldwork"}, "release": {"release", "report"},
+        "fieldwork": {"fieldwork"}, "release": {"release", "report"}, "raw": RAW,
     }  # fmt: skip
 
 
@@ -84,10 +86,16 @@ class Translator(DagsterDbtTranslator):
 @pytest.mark.parametrize("step", [SCORES_STEP, PUBLISHED_STEP])
 def test_models_and_their_tests_are_what_dagster_dbt_makes_of_them(step: str, tmp_path: Path) -> None:
     manifest = json.loads(ensure_parsed(Paths(raw=tmp_path, home=tmp_path)).read_text(encoding="utf-8"))
-    settings = DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True)
+    settings = DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True, enable_code_references=True)
     selection = {flag.removeprefix("--"): tag for flag, tag in [SELECTION[step]]}
 
-    @dbt_assets(manifest=manifest, name=step, dagster_dbt_translator=Translator(settings), **selection)
+    @dbt_assets(
+        manifest=manifest,
+        name=step,
+        dagster_dbt_translator=Translator(settings),
+        project=DbtProject(DBT_PROJECT),
+        **selection,
+    )
     def theirs():  # no annotation: dagster wants a tuple of as many as there are models
         ...
 
@@ -97,6 +105,8 @@ def test_models_and_their_tests_are_what_dagster_dbt_makes_of_them(step: str, tm
         our = ours[spec.key]
         assert {each.asset_key for each in our.deps} == {each.asset_key for each in spec.deps}, spec.key
         assert our.kinds == spec.kinds and our.skippable == spec.skippable
+        assert our.description == spec.description
+        assert our.metadata["dagster/code_references"] == spec.metadata["dagster/code_references"]
         columns = spec.metadata.get("dagster/column_schema")
         assert our.metadata.get("dagster/column_schema") == columns, spec.key
         assert our.metadata["dagster/table_name"] == spec.metadata["dagster/table_name"]
@@ -107,6 +117,44 @@ def test_models_and_their_tests_are_what_dagster_dbt_makes_of_them(step: str, tm
             each.asset_key for each in check.additional_deps
         }
         assert checks[check.key].blocking == check.blocking
+
+
+@pytest.mark.parametrize(
+    ("macro", "stale", "unaffected"),
+    [
+        ("half_up", {"score_l1", "score_l3", "pub_aggregates"}, {"score_tree", "score_line_inputs", "stg_answers"}),
+        ("duckdb__idiv", {"score_l1", "stg_phone_probes"}, {"score_tree", "stg_answers"}),
+        ("spark__idiv", {"score_l1", "stg_phone_probes"}, {"score_tree", "stg_answers"}),
+        ("materialization_scoped_duckdb", {"score_l1", "pub_waves"}, {"stg_answers", "score_tree"}),
+    ],
+)
+def test_an_edited_macro_makes_stale_the_models_that_it_takes_part_in(
+    macro: str, stale: set[str], unaffected: set[str], tmp_path: Path
+) -> None:
+    text = ensure_parsed(Paths(raw=tmp_path, home=tmp_path)).read_text(encoding="utf-8")
+    before, after = json.loads(text), json.loads(text)
+    after["macros"][f"macro.hotline.{macro}"]["macro_sql"] += " "
+    changed = set()
+    for step in (SCORES_STEP, PUBLISHED_STEP):
+        for old, new in zip(model_specs(before, step), model_specs(after, step), strict=True):
+            if old.code_version != new.code_version:
+                changed.add(old.key.to_user_string())
+    assert stale <= changed
+    assert not unaffected & changed
+
+
+def test_every_check_has_a_result_per_wave(defs: dg.Definitions) -> None:
+    graph = defs.get_repository_def().asset_graph
+    assert len(graph.asset_check_keys) > 50
+    assert {graph.get(key).partitions_def for key in graph.asset_check_keys} == {waves}
+
+
+def test_loading_definitions_warns_of_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "always", "-c", "import dagster_project.definitions"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "Warning" not in done.stderr
 
 
 def test_every_expectation_is_a_check_and_every_critical_one_blocks(defs: dg.Definitions) -> None:
@@ -166,9 +214,13 @@ def test_jobs_schedules_and_sensors_by_name(defs: dg.Definitions) -> None:
     repository = defs.get_repository_def()
     assert {job.name for job in repository.get_all_jobs()} >= {"annual_wave", "adhoc_wave"}
     assert {each.name for each in repository.schedule_defs} == {"every_july"}
-    assert {each.name for each in repository.sensor_defs} == {"new_input"}
-    statuses = [each.default_status.value for each in (*repository.schedule_defs, *repository.sensor_defs)]
-    assert set(statuses) == {"STOPPED"}
+    assert {each.name for each in repository.sensor_defs} == {"new_input", "changed_inputs"}
+    running = [
+        each.name
+        for each in (*repository.schedule_defs, *repository.sensor_defs)
+        if each.default_status.value == "RUNNING"
+    ]
+    assert running == ["changed_inputs"]  # it records, and starts no run
 
 
 def test_the_sensor_asks_for_one_run_per_change_of_a_waves_input(

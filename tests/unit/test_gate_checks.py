@@ -1,6 +1,11 @@
 """The gate within Dagster: a red critical check stops what comes after it, a warning does not."""
 
+<<<<<<< HEAD
 from collections.abc import Callable, Iterator
+=======
+from collections.abc import Iterator
+from dataclasses import replace
+>>>>>>> e3bea98 (Keep the results of checks per wave, and name the changed input of a stale asset)
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +13,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from dagster_project.errors import GateFailed
+from dagster_project.errors import GateFailed, UsageError
 from dagster_project.gate import checks
 from dagster_project.gate.checks import delivered_gate, publishable_gate
 from dagster_project.gate.suites import load_suites
@@ -54,7 +59,12 @@ def run(
     afterwards(paths)
     monkeypatch.setenv("HOTLINE_RAW", str(paths.raw))
     monkeypatch.setenv("HOTLINE_HOME", str(paths.home))
-    monkeypatch.setattr(checks, "load_wave", lambda *_: WAVE)
+    monkeypatch.setattr(checks, "load_wave", lambda _, wave_id: replace(WAVE, id=wave_id))
+    with dg.DagsterInstance.ephemeral() as instance:
+        return paths, execute(instance, WAVE.id, **options)
+
+
+def execute(instance: dg.DagsterInstance, wave: str | None, **options: Any) -> dg.ExecuteInProcessResult:
     defs = dg.Definitions(
         assets=[bronze, score_total, score_nodes, ranking],
         asset_checks=[delivered_gate, publishable_gate],
@@ -62,17 +72,15 @@ def run(
         resources={"installation": Installation()},
         executor=dg.in_process_executor,
     )
-    with dg.DagsterInstance.ephemeral() as instance:
-        instance.add_dynamic_partitions("waves", [WAVE.id])
-        job = defs.resolve_job_def("wave")
-        result = job.execute_in_process(
-            partition_key=WAVE.id,
-            instance=instance,
-            raise_on_error=False,
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            **options,
-        )
-    return paths, result
+    if wave is not None:
+        instance.add_dynamic_partitions("waves", [wave])
+    return defs.resolve_job_def("wave").execute_in_process(
+        partition_key=wave,
+        instance=instance,
+        raise_on_error=False,
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        **options,
+    )
 
 
 def made(result: dg.ExecuteInProcessResult) -> set[str]:
@@ -148,3 +156,42 @@ def test_some_assets_alone_bring_their_checks_alone(tmp_path: Path, monkeypatch:
     assert told <= {
         each.check for suite in load_suites() if suite.asset == "score_total" for each in suite.expectations
     }
+
+
+def test_a_green_wave_leaves_the_red_one_red(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    red, home = "attempts_per_line_as_planned", tmp_path
+    monkeypatch.setenv("HOTLINE_RAW", str(home / "raw"))
+    monkeypatch.setenv("HOTLINE_HOME", str(home))
+    monkeypatch.setattr(checks, "load_wave", lambda _, wave_id: replace(WAVE, id=wave_id))
+    (key,) = [spec.key for spec in delivered_gate.check_specs if spec.name == red]
+    with dg.DagsterInstance.ephemeral() as instance:
+        spoilt = good_world()
+        SPOILERS[red](spoilt)
+        on_disk(spoilt, home, "2023")
+        assert not execute(instance, "2023").success
+        on_disk(good_world(), home, "2022")
+        assert execute(instance, "2022").success
+        found = {
+            info.partition_key: info.latest_execution_status.value
+            for info in instance.event_log_storage.get_asset_check_partition_info([key])
+        }
+    assert found == {"2022": "SUCCEEDED", "2023": "FAILED"}
+
+
+@pytest.mark.parametrize(
+    ("wave", "missing"), [(None, "this run names no wave (partition)"), ("x/2023", "not a wave id")]
+)
+def test_a_run_without_a_wave_says_what_is_missing(
+    wave: str | None, missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOTLINE_RAW", str(tmp_path / "raw"))
+    monkeypatch.setenv("HOTLINE_HOME", str(tmp_path))
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = execute(instance, wave)
+    assert not result.success
+    (failure,) = [event for event in result.all_events if event.event_type_value == "RESOURCE_INIT_FAILURE"]
+    error = failure.engine_event_data.error
+    assert error is not None
+    assert error.cls_name == UsageError.__name__
+    assert missing in error.message
+    assert not (tmp_path / "run.lock").exists()  # before anything is held or written
