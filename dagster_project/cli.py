@@ -50,6 +50,14 @@ app.add_typer(store, name="store")
 for command in (publish, rollback, releases, diff, sensitivity, whatif, plan, verify):
     app.command()(command)
 
+CORRECTIONS = {
+    "pending": "待批准的更正 / corrections that wait for approval: {}",
+    "withdrawal_pending": "待批准的撤回 / withdrawals that wait for approval: {}",
+    "approved_not_applied": "已批准而当前发布未采用的更正,请重新运行 / approved corrections that the current release "
+    "does not apply; run the wave again: {}",
+    "withdrawn_still_applied": "已撤回而当前发布仍采用的更正,请重新运行 / withdrawn corrections that the current "
+    "release still applies; run the wave again: {}",
+}
 UNITS = {"point": "分", "percent": "%", "count": "条"}
 
 _options = {"debug": False}
@@ -437,11 +445,14 @@ def _report_text(report: Any, text_faults: list[str]) -> str:
 def _status_text(each: dict[str, Any]) -> str:
     release = each["release"] or "未发布 / not published"
     stale = "尚未采集 / not ingested yet" if each["n_stale_lines"] is None else each["n_stale_lines"]
-    return (
-        f"{each['wave']}  {each['label']}\n"
-        f"  导出 / exports: {each['n_exports']}  得分过期热线 / stale lines: {stale}\n"
-        f"  当前发布 / current release: {release}"
-    ) + (f"\n  {text}" if (text := _fieldwork_text(each["fieldwork_flags"])) else "")
+    lines = [
+        f"{each['wave']}  {each['label']}",
+        f"  导出 / exports: {each['n_exports']}  得分过期热线 / stale lines: {stale}",
+        f"  当前发布 / current release: {release}",
+        *(f"  {CORRECTIONS[name].format(n)}" for name, n in each["corrections"].items() if n),
+        *(f"  {text}" for text in [_fieldwork_text(each["fieldwork_flags"])] if text),
+    ]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -23,14 +23,17 @@ def wave_check(name: str, **options: Any) -> dg.AssetCheckSpec:
 def require_wave(tags: Mapping[str, str], known: Sequence[str]) -> str:
     """The wave of a run with these tags; `known`: the waves to choose from.
 
-    Raises UsageError where the tags name no wave, or what cannot be the id of one.
+    Raises UsageError where the tags name no wave, or none of these.
     """
+    waves_known = ", ".join(known) or "无 / none"
     if PARTITION_TAG not in tags:
-        waves_known = ", ".join(known) or "无 / none"
         raise UsageError(
             "本次运行没有指定监测期(分区)。请在界面的 Materialize 中选择分区(检查随资产一并执行),或用 hotline run "
             f"--wave WAVE,或给运行加标签 {PARTITION_TAG};现有监测期: {waves_known} / this run names no wave "
             "(partition). Choose a partition under Materialize in the UI (checks run with their assets), or use "
             f"hotline run --wave WAVE, or give the run the tag {PARTITION_TAG}; there are: {waves_known}"
         )
-    return require_wave_id(tags[PARTITION_TAG])
+    wave_id = require_wave_id(tags[PARTITION_TAG])
+    if wave_id not in known:
+        raise UsageError(f"没有监测期 {wave_id};现有 / there is no wave {wave_id}; there are: {waves_known}")
+    return wave_id

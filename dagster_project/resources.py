@@ -13,7 +13,7 @@ from dagster_project.history import end_abandoned_runs
 from dagster_project.ingest.wave import list_waves
 from dagster_project.inputs import record_inputs
 from dagster_project.lock import run_lock
-from dagster_project.partitions import require_wave
+from dagster_project.partitions import require_wave, waves
 from dagster_project.paths import Paths, paths
 from dagster_project.recovery import clear_state_folder
 from dagster_project.team import keep_connections, own_mark
@@ -45,6 +45,9 @@ class Installation(dg.ConfigurableResource):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Installation"]:
+        if _is_over(context):
+            yield self
+            return
         wave_id = require_wave(context.run.tags, list_waves(self.paths)) if context.run is not None else None
         with run_lock(self.paths):
             clear_state_folder(self.paths, _wave_of(context))
@@ -54,5 +57,14 @@ class Installation(dg.ConfigurableResource):
                     context.instance.add_run_tags(context.run.run_id, own_mark())
                 end_abandoned_runs(context.instance, but=context.run.run_id if context.run else None)
                 if wave_id is not None:
+                    context.instance.add_dynamic_partitions(str(waves.name), [wave_id])
                     record_inputs(context.instance, self.paths, wave_id, logger)
             yield self
+
+
+def _is_over(context: dg.InitResourceContext) -> bool:
+    """Whether the run has ended: `dagster job execute` initializes resources once more to look at its result."""
+    if context.instance is None or context.run is None:
+        return False
+    run = context.instance.get_run_by_id(context.run.run_id)
+    return run is not None and run.is_finished

@@ -1,8 +1,10 @@
 """What stands in an installation: exports, how fresh each line's scores are, what is published."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
+from dagster_project.corrections.ledger import PENDING, read_ledger
 from dagster_project.errors import Damaged
 from dagster_project.ingest.wave import export_files, list_waves, load_wave
 from dagster_project.paths import Paths
@@ -13,7 +15,11 @@ logger = logging.getLogger("hotline")
 
 
 def wave_statuses(paths: Paths) -> list[dict[str, Any]]:
-    """One record per wave under raw/: exports, stale lines (null: never ingested), current release and its flags."""
+    """One record per wave under raw/.
+
+    Exports, stale lines (null: never ingested), current release with its flags, and counts of corrections
+    that are pending, or that the release does not show as the ledger has them. Raises what `read_ledger` raises.
+    """
     return [_status(paths, wave_id) for wave_id in list_waves(paths)]
 
 
@@ -34,7 +40,20 @@ def _status(paths: Paths, wave_id: str) -> dict[str, Any]:
         "release": current_id(paths.current(wave_id)),
         "path": str(folder) if folder else None,
         "gate": manifest["gate"] if manifest else None,
+        "corrections": _corrections(paths, wave_id, manifest["corrections"] if manifest else []),
         "fieldwork_flags": fieldwork_flags(folder) if folder else {},
+    }
+
+
+def _corrections(paths: Paths, wave_id: str, applied: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """How many corrections wait for approval, and how many differ from those that the current release applied."""
+    ledger = read_ledger(paths, wave_id)
+    approved, in_release = {each.id for each in ledger.effective}, {str(each["id"]) for each in applied}
+    return {
+        "pending": len(ledger.of_state(PENDING)),
+        "withdrawal_pending": sum(each.is_withdrawal_requested for each in ledger.effective),
+        "approved_not_applied": len(approved - in_release),
+        "withdrawn_still_applied": len(in_release - approved),
     }
 
 

@@ -53,6 +53,19 @@ def asked(installation: Installation) -> tuple[list[str], Result]:
     return ids, result
 
 
+def counted(copy: Installation) -> tuple[int, int, int]:
+    """What `hotline status` counts: pending (also withdrawals), approved and not applied, withdrawn and applied."""
+    result = copy.hotline("status", "--json")
+    assert result.code == 0, result.err
+    (wave,) = [each for each in result.json if each["wave"] == WAVE]
+    counts = wave["corrections"]
+    return (
+        counts["pending"] + counts["withdrawal_pending"],
+        counts["approved_not_applied"],
+        counts["withdrawn_still_applied"],
+    )
+
+
 def test_an_appeal_becomes_a_release_and_is_taken_back(copy: Installation, raw: Path, tmp_path: Path) -> None:
     copy.run("--wave", WAVE, "--no-report")
     before, before_files, raw_before = copy.current(WAVE), copy.hashes(WAVE), exports(copy)
@@ -61,6 +74,8 @@ def test_an_appeal_becomes_a_release_and_is_taken_back(copy: Installation, raw: 
     assert copy.current(WAVE) == before, "freezing a wave makes no other release"
 
     ids, _ = asked(copy)
+    n = len(ids)
+    assert counted(copy) == (n, 0, 0)
     refused = copy.hotline("correct", "approve", *ids, "--wave", WAVE, "--by", "王五")
     assert refused.code == 3 and "王五" in refused.err
     waiting = copy.run("--wave", WAVE, "--no-report")
@@ -72,6 +87,9 @@ def test_an_appeal_becomes_a_release_and_is_taken_back(copy: Installation, raw: 
     assert refused.code == 3 and "--same-account-because" in refused.err
     same_account = ("--same-account-because", "测试共用账户")
     assert copy.hotline(*by_another, *same_account).code == 0
+    assert counted(copy) == (0, n, 0)
+    text = copy.hotline("status").out
+    assert f"run the wave again: {n}" in text and "已批准而当前发布未采用的更正" in text
     rerun = copy.run("--wave", WAVE, "--line", LINE, "--no-report")
     assert "1 条热线" in rerun.err
     assert f"dial_{WAVE}.csv" in rerun.err and f"phone_{WAVE}.xlsx" not in rerun.err, "one table is read again"
@@ -82,6 +100,7 @@ def test_an_appeal_becomes_a_release_and_is_taken_back(copy: Installation, raw: 
     ]
     assert not any(name in json.dumps(corrected, ensure_ascii=False) for name in ("王五", "赵六"))
     assert {name: each for name, each in exports(copy).items() if name != "SHA256SUMS"} == raw_before
+    assert counted(copy) == (0, 0, 0)
 
     full = fresh(tmp_path / "full", raw)
     for name in ("corrections", "SHA256SUMS"):
@@ -94,13 +113,16 @@ def test_an_appeal_becomes_a_release_and_is_taken_back(copy: Installation, raw: 
 
     result = copy.hotline("correct", "withdraw", *ids, "--wave", WAVE, "--by", "赵六", "--reason", "申诉人撤回")
     assert result.code == 0, result.err
+    assert counted(copy) == (n, 0, 0)
     requested = copy.run("--wave", WAVE, "--no-report")
     assert "撤回待批准" in requested.err
     assert copy.hashes(WAVE) == full.hashes(WAVE), "one person does not withdraw what was approved"
     assert "withdrawal pending" in copy.hotline("correct", "list", "--wave", WAVE).out
     result = copy.hotline("correct", "approve", *ids, "--wave", WAVE, "--by", "王五", *same_account)
     assert result.code == 0, result.err
+    assert counted(copy) == (0, 0, n)
     copy.run("--wave", WAVE, "--line", LINE, "--no-report")
+    assert counted(copy) == (0, 0, 0)
     assert copy.hashes(WAVE) == before_files, "the data are those from before"
     assert copy.current(WAVE) != before, "the ledger is another, and the release says so"
     listed = copy.hotline("correct", "list", "--wave", WAVE, "--json")

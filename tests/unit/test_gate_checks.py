@@ -1,11 +1,7 @@
 """The gate within Dagster: a red critical check stops what comes after it, a warning does not."""
 
-<<<<<<< HEAD
 from collections.abc import Callable, Iterator
-=======
-from collections.abc import Iterator
 from dataclasses import replace
->>>>>>> e3bea98 (Keep the results of checks per wave, and name the changed input of a stale asset)
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +51,19 @@ def run(
     world = good_world()
     for check in spoilt:
         SPOILERS[check](world)
-    paths = on_disk(world, home)
+    paths = declared(on_disk(world, home), WAVE.id)
     afterwards(paths)
     monkeypatch.setenv("HOTLINE_RAW", str(paths.raw))
     monkeypatch.setenv("HOTLINE_HOME", str(paths.home))
     monkeypatch.setattr(checks, "load_wave", lambda _, wave_id: replace(WAVE, id=wave_id))
     with dg.DagsterInstance.ephemeral() as instance:
         return paths, execute(instance, WAVE.id, **options)
+
+
+def declared(paths: Paths, wave: str) -> Paths:
+    paths.wave_raw(wave).mkdir(parents=True, exist_ok=True)
+    paths.wave_yml(wave).touch()
+    return paths
 
 
 def execute(instance: dg.DagsterInstance, wave: str | None, **options: Any) -> dg.ExecuteInProcessResult:
@@ -167,9 +169,9 @@ def test_a_green_wave_leaves_the_red_one_red(tmp_path: Path, monkeypatch: pytest
     with dg.DagsterInstance.ephemeral() as instance:
         spoilt = good_world()
         SPOILERS[red](spoilt)
-        on_disk(spoilt, home, "2023")
+        declared(on_disk(spoilt, home, "2023"), "2023")
         assert not execute(instance, "2023").success
-        on_disk(good_world(), home, "2022")
+        declared(on_disk(good_world(), home, "2022"), "2022")
         assert execute(instance, "2022").success
         found = {
             info.partition_key: info.latest_execution_status.value
@@ -179,7 +181,8 @@ def test_a_green_wave_leaves_the_red_one_red(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize(
-    ("wave", "missing"), [(None, "this run names no wave (partition)"), ("x/2023", "not a wave id")]
+    ("wave", "missing"),
+    [(None, "this run names no wave (partition)"), ("x/2023", "not a wave id"), ("2050", "there is no wave 2050")],
 )
 def test_a_run_without_a_wave_says_what_is_missing(
     wave: str | None, missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
