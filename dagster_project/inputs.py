@@ -18,7 +18,7 @@ from dagster_project.errors import HotlineError
 from dagster_project.files import sha256_of
 from dagster_project.ingest.wave import Wave, export_files, load_wave
 from dagster_project.paths import Paths
-from dagster_project.release.folder import current_release
+from dagster_project.release.folder import current_id
 
 VERSION_TAG = "dagster/data_version"  # the tag by which Dagster compares two events of an asset
 NOTHING = "none"  # the version of an input that does not exist
@@ -77,8 +77,8 @@ def _files(paths: Paths, wave: Wave) -> dict[str, list[Path]]:
 
 
 def _baseline(paths: Paths, wave: Wave) -> str:
-    folder = current_release(paths.current(wave.baseline)) if wave.baseline else None
-    return folder.name if folder else NOTHING
+    release = current_id(paths.current(wave.baseline)) if wave.baseline else None
+    return release or NOTHING
 
 
 def _digest(paths: Paths, files: Iterable[Path]) -> str:

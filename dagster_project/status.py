@@ -1,7 +1,7 @@
 """What stands in an installation: exports, how fresh each line's scores are, what is published."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from dagster_project.corrections.ledger import PENDING, read_ledger
@@ -31,24 +31,27 @@ def _status(paths: Paths, wave_id: str) -> dict[str, Any]:
         logger.warning("%s", damaged)
         folder = None
     manifest = read_manifest(folder) if folder else None
+    release = current_id(paths.current(wave_id))
     return {
         "wave": wave_id,
         "label": wave.label,
         "synthetic": wave.is_synthetic,
         "n_exports": len(export_files(paths, wave)),
         "n_stale_lines": _stale_lines(paths, wave_id),
-        "release": current_id(paths.current(wave_id)),
+        "release": release,
         "path": str(folder) if folder else None,
         "gate": manifest["gate"] if manifest else None,
-        "corrections": _corrections(paths, wave_id, manifest["corrections"] if manifest else []),
+        # of a damaged release nobody can say what it applies
+        "corrections": _corrections(paths, wave_id, manifest) if manifest or release is None else {},
         "fieldwork_flags": fieldwork_flags(folder) if folder else {},
     }
 
 
-def _corrections(paths: Paths, wave_id: str, applied: Sequence[dict[str, Any]]) -> dict[str, int]:
+def _corrections(paths: Paths, wave_id: str, manifest: Mapping[str, Any] | None) -> dict[str, int]:
     """How many corrections wait for approval, and how many differ from those that the current release applied."""
     ledger = read_ledger(paths, wave_id)
-    approved, in_release = {each.id for each in ledger.effective}, {str(each["id"]) for each in applied}
+    approved = {each.id for each in ledger.effective}
+    in_release = {str(each["id"]) for each in manifest["corrections"]} if manifest else set()
     return {
         "pending": len(ledger.of_state(PENDING)),
         "withdrawal_pending": sum(each.is_withdrawal_requested for each in ledger.effective),
