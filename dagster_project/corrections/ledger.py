@@ -392,7 +392,7 @@ def _require_released_head(paths: Paths, wave: str, hashes: set[str]) -> None:
     folder = paths.releases(wave) / release
     try:
         head = read_manifest(folder)["ledger_head"]
-    except Damaged:  # the log says the same
+    except (Damaged, KeyError):  # the log says the same
         made = [each for each in chain.read(paths.log) if each["event"] == "released" and each["release"] == release]
         head = made[-1]["ledger_head"] if made else None
     if head is not None and head not in hashes:

@@ -95,7 +95,9 @@ def switch(target: Path) -> None:
 
 def require_whole(folder: Path) -> None:
     """Raise Damaged, naming them and a remedy, where files of a release are not those that its manifest states."""
-    stated = read_manifest(folder)["files"]
+    stated = read_manifest(folder).get("files")
+    if not isinstance(stated, dict):
+        raise _incomplete(folder)
     found = file_hashes(folder)
     differing = sorted(name for name in stated.keys() | found.keys() if stated.get(name) != found.get(name))
     if differing:
@@ -117,14 +119,19 @@ def is_whole(folder: Path) -> bool:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a release. Raises Damaged, naming a remedy, where it is missing or is not one."""
     try:
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
-        dict(manifest["files"])
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, KeyError, TypeError) as error:
-        raise Damaged(
-            f"发布 {folder.parent.name}/{folder.name} 不完整,{MANIFEST} 缺失或不能读取 / release {folder.parent.name}/"
-            f"{folder.name} is incomplete: {MANIFEST} is missing or cannot be read\n{_remedy(folder)}"
-        ) from error
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError) as error:
+        raise _incomplete(folder) from error
+    if not isinstance(manifest, dict):
+        raise _incomplete(folder)
     return manifest
+
+
+def _incomplete(folder: Path) -> Damaged:
+    return Damaged(
+        f"发布 {folder.parent.name}/{folder.name} 不完整,{MANIFEST} 缺失或不能读取 / release {folder.parent.name}/"
+        f"{folder.name} is incomplete: {MANIFEST} is missing or cannot be read\n{_remedy(folder)}"
+    )
 
 
 def _is_damaged(folder: Path, recorded: str | None) -> bool:
