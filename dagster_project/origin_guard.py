@@ -60,7 +60,7 @@ class OriginGuard:
         return None
 
     def _is_own_origin(self, headers: Headers) -> bool:
-        own = [*(host.lower() for host in headers.getlist("host")), *self._announced]
+        own = [headers.get("host", "").lower(), *self._announced]  # the host that TrustedHostMiddleware has checked
         return all(
             origin.lower() in (f"{scheme}://{name}" for scheme in ("http", "https") for name in own)
             for origin in headers.getlist("origin")

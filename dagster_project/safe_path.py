@@ -17,10 +17,11 @@ from dagster_project.paths import PROJECT, paths, python_path
 def leave_current_folder() -> None:
     """Take the current folder off this process's path, as far as nobody named it."""
     entries = python_path()
-    if any(entries):
-        named = {entry for entry in entries if Path(entry).is_absolute()}
-        unnamed = {str(Path(entry).absolute()) for entry in entries} - named
-        sys.path[:] = [entry for entry in sys.path if entry not in unnamed]
+    if entries != [""]:
+        found = {True: set[str](), False: set[str]()}  # where Python finds them: {is it named?: folders}
+        for entry in map(Path, entries):
+            found[entry.is_absolute()].add(os.path.normpath(entry.absolute()))
+        sys.path[:] = [entry for entry in sys.path if entry not in found[False] - found[True]]
     if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:  # one of our own modules is about to be run by its name
         del sys.path[0]
 

@@ -102,8 +102,11 @@ def test_another_host_is_refused(host: str) -> None:
     assert asked("GET", "/graphql", [("Host", host)], scope_type="websocket") == 400
 
 
-def test_no_host_is_refused() -> None:
+def test_no_host_or_a_second_one_is_refused() -> None:
     assert asked("GET", "/", []) == 400
+    evil = [("Host", HOST), ("Host", "evil.example"), ("Origin", url("evil.example")), JSON]
+    assert asked("POST", "/graphql", evil) == 403
+    assert asked("POST", "/graphql", [*reversed(evil)]) == 400
 
 
 ELSEWHERE = [
