@@ -26,6 +26,7 @@ from dagster_project.ingest.personal import masked
 from dagster_project.names import require_line_id, require_wave_id
 from dagster_project.options import AllowedHosts, Json, Waves, print_result
 from dagster_project.paths import paths
+from dagster_project.private import keep_new_files_private
 from dagster_project.release.commands import diff, plan, publish, releases, rollback, sensitivity, verify, whatif
 from dagster_project.safe_path import become, protect_children
 from dagster_project.serve import serve
@@ -87,12 +88,19 @@ TargetOption = Annotated[
 ]
 
 
+# What these write is beside the exports, where several persons may work: their own umask decides who reads it.
+WRITES_RAW = ("simulate", "correct", "freeze")
+
+
 @app.callback()
 def _common(
+    context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="出错时显示完整堆栈 / show tracebacks.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="不显示进度 / no progress.")] = False,
 ) -> None:
     _options["debug"] = debug
+    if context.invoked_subcommand not in WRITES_RAW:
+        keep_new_files_private()
     _show_progress(logging.WARNING if quiet else logging.INFO)
 
 

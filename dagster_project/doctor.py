@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from dagster_project.errors import HotlineError
-from dagster_project.paths import PROJECT, Paths, postgres_url, store_url
+from dagster_project.paths import PROJECT, Paths, group_may_read, postgres_url, store_url
+from dagster_project.private import is_private
 
 MIN_PYTHON = (3, 11)
 MIN_FREE_BYTES = 2 * 2**30  # a wave of the default size takes some 50 MB; a scaled one much more
@@ -28,6 +29,7 @@ def diagnose(paths: Paths) -> list[Finding]:
         "Python": _python,
         "程序包与锁定版本一致 / packages as locked": _packages,
         "状态目录可写 / state folder is writable": _writable,
+        "状态目录不对他人开放 / state folder is private": _private,
         "磁盘空间 / disk space": _disk,
         "监测期声明 / waves": _waves,
         "质量门套件 / expectation suites": _suites,
@@ -71,6 +73,15 @@ def _writable(paths: Paths) -> str:
     if not os.access(paths.home, os.W_OK):
         raise HotlineError(f"不可写 / not writable: {paths.home}")
     return str(paths.home)
+
+
+def _private(paths: Paths) -> str:
+    if not is_private(paths.home):
+        raise HotlineError(
+            f"他人可以读取 / others may read it: {paths.home};下次运行时收紧,或 / the next run changes that, or: "
+            f"chmod go-rwx {paths.home}"
+        )
+    return "HOTLINE_GROUP_READ=1" if group_may_read() else "0700"
 
 
 def _disk(paths: Paths) -> str:

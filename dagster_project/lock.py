@@ -16,6 +16,7 @@ from typing import IO
 
 from dagster_project.errors import Busy
 from dagster_project.paths import Paths
+from dagster_project.private import keep_private, make_private
 
 # A run started by the command line takes the lock before Dagster is even imported; the same
 # process then asks again from within the run.
@@ -47,7 +48,7 @@ def run_lock(paths: Paths) -> Iterator[None]:
 
 
 def _acquire(paths: Paths) -> IO[str]:
-    paths.lock.parent.mkdir(parents=True, exist_ok=True)
+    make_private(paths.home)
     handle = paths.lock.open("a+", encoding="utf-8")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -55,6 +56,7 @@ def _acquire(paths: Paths) -> IO[str]:
         holder = _holder(handle) or "?"
         handle.close()
         raise Busy(f"另一次运行正在进行 / another run holds this installation: {holder}") from None
+    keep_private(paths.home)
     handle.truncate(0)
     handle.write(f"pid {os.getpid()}, 开始于 / since {datetime.now().astimezone().isoformat(timespec='seconds')}")
     handle.flush()

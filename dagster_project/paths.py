@@ -174,6 +174,11 @@ def sudo_uid() -> int | None:
     return int(text) if re.fullmatch(r"[0-9]{1,10}", text) else None
 
 
+def group_may_read() -> bool:
+    """Whether the owner's group may read the state folder (`HOTLINE_GROUP_READ=1`), as a web server's user has to."""
+    return os.environ.get("HOTLINE_GROUP_READ") == "1"
+
+
 def postgres_url() -> str | None:
     """The database that installations share their history in (`HOTLINE_POSTGRES_URL`), a secret; None: embedded."""
     return os.environ.get("HOTLINE_POSTGRES_URL") or None

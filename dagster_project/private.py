@@ -1,0 +1,68 @@
+"""Who may read the state folder: its owner, and the owner's group where `HOTLINE_GROUP_READ=1` asks for it.
+
+Belongs here: modes of the folder and of what is made in it. Does not belong here: the folder of exports, whose
+owner decides (docs/security.md).
+"""
+
+import logging
+import os
+import stat
+from pathlib import Path
+
+from dagster_project.paths import group_may_read
+
+logger = logging.getLogger("hotline")
+
+
+def keep_new_files_private() -> None:
+    """Let nobody else read what this process and its children make from now on."""
+    os.umask(0o777 & ~_folder_mode())
+
+
+def make_private(home: Path) -> None:
+    """Make the state folder where there is none."""
+    if not home.exists():
+        home.mkdir(parents=True, exist_ok=True)
+        home.chmod(_folder_mode())
+
+
+def keep_private(home: Path) -> None:
+    """Change the modes of the state folder where others may read it, or the group may not that was asked for.
+
+    To be called with the installation held. The folder of another user stays as it is.
+    """
+    mode = _folder_mode()
+    found = stat.S_IMODE(home.stat().st_mode)
+    if found & 0o777 == mode or home.stat().st_uid != os.geteuid():
+        return
+    for folder, _, files in os.walk(home):
+        for path in (Path(folder), *(Path(folder, name) for name in files)):
+            _allow(path, mode)
+    # last: until then, the next command does the rest of what a killed one has left
+    home.chmod(found & ~0o777 | mode)
+    before, now = f"{found & 0o777:04o}", f"{mode:04o}"
+    logger.warning(
+        f"状态目录权限由 {before} 改为 {now} / the state folder had mode {before}, now it has {now} (docs/security.md)"
+    )
+
+
+def is_private(home: Path) -> bool:
+    """Whether nobody may read the folder but its owner, and the group where that was asked for."""
+    return not stat.S_IMODE(home.stat().st_mode) & 0o777 & ~_folder_mode()
+
+
+def _allow(path: Path, folder_mode: int) -> None:
+    try:
+        found = path.lstat()
+    except FileNotFoundError:  # removed meanwhile, by a UI that is open
+        return
+    if stat.S_ISLNK(found.st_mode) or found.st_uid != os.geteuid():
+        return
+    # the group may do what the owner may, but write
+    wanted = found.st_mode & 0o700 | (found.st_mode & 0o500) >> 3 & folder_mode
+    if found.st_mode & 0o777 != wanted:
+        path.chmod(stat.S_IMODE(found.st_mode) & ~0o777 | wanted)
+
+
+def _folder_mode() -> int:
+    return 0o750 if group_may_read() else 0o700
