@@ -6,11 +6,8 @@ Results go to stdout (as JSON with --json), progress and messages to stderr. Not
 imported before a command needs it.
 """
 
-import atexit
-import gc
 import json
 import logging
-import os
 import sys
 import time
 import traceback
@@ -19,8 +16,9 @@ from typing import Annotated, Any
 
 import typer
 
+from dagster_project import console
 from dagster_project.corrections.commands import correct
-from dagster_project.errors import HotlineError, UsageError
+from dagster_project.errors import HotlineError, Interrupted, UsageError
 from dagster_project.files import refusal
 from dagster_project.ingest.personal import masked
 from dagster_project.names import require_line_id, require_wave_id
@@ -28,7 +26,7 @@ from dagster_project.options import AllowedHosts, Json, Waves, print_result
 from dagster_project.paths import paths
 from dagster_project.private import keep_new_files_private
 from dagster_project.release.commands import diff, plan, publish, releases, rollback, sensitivity, verify, whatif
-from dagster_project.safe_path import become, protect_children
+from dagster_project.safe_path import become
 from dagster_project.serve import serve
 from dagster_project.store.commands import store
 from dagster_project.transform.engine import DUCKDB
@@ -151,14 +149,9 @@ def release(
 def _run(
     wave: list[str] | None, line: list[str] | None, target: str, as_json: bool, *, publish: bool, report: bool
 ) -> None:
-    from dagster_project.imports import keep_out
     from dagster_project.worker import GATE
 
     GATE.warm_up()  # first of all: its import takes longer than anything else that a run begins with
-    # pyarrow would load pandas for a glance at types, and Dagster's daemon rich for its tracebacks; the
-    # gate, which needs pandas, has a process of its own
-    keep_out(absent=frozenset({"pandas", "rich"}))
-
     from dagster_project.launch import Request, run_waves
     from dagster_project.release.folder import fieldwork_flags, headlines
 
@@ -351,27 +344,24 @@ def doctor(as_json: Json = False) -> None:
 
 
 def main() -> None:
-    """Entry point: a failure that we can explain ends with its message and code, not with a traceback."""
-    # A run makes hundreds of thousands of objects that live to its end: looking for garbage among them
-    # costs a second, and tearing them down one by one another.
-    gc.disable()
-    protect_children()
-    code = _exit_code()
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    """Runs the command line; does not return. The console script enters by `__main__.py`, before this is imported."""
+    console.run(exit_code)
 
 
-def _exit_code() -> int:
+def exit_code() -> int:
+    """Runs one command and returns its exit code; a failure that we can explain ends with its message."""
     try:
         app()
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 0
     except HotlineError as error:
+        if console.is_interrupted():
+            return Interrupted.exit_code
         reason = refusal(error) if error.exit_code == HotlineError.exit_code else None
         return _failed(f"{error}\n{_refused(reason)}" if reason else str(error), error.exit_code, error)
     except Exception as error:  # noqa: BLE001  # last stop before the user: say so, and how to see more
+        if console.is_interrupted():  # DuckDB, for one, turns Ctrl-C into a failure of its own
+            return Interrupted.exit_code
         reason = refusal(error)
         if reason is not None:
             return _failed(_refused(reason), 1, error)

@@ -11,6 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import IO
 
@@ -20,31 +21,42 @@ from dagster_project.private import keep_private, make_private
 
 # A run started by the command line takes the lock before Dagster is even imported; the same
 # process then asks again from within the run.
-_held: dict[str, int] = {}
+_held: dict[str, "_Held"] = {}
 _guard = threading.Lock()
 
 # How long a holder may take from getting the lock to saying so.
 SECONDS_TO_SAY_SO = 2.0
 
 
+@dataclass
+class _Held:
+    """The lock file of an installation that this process holds, and how many parts of the process hold it."""
+
+    handle: IO[str]
+    n_holders: int = 0
+
+
 @contextlib.contextmanager
 def run_lock(paths: Paths) -> Iterator[None]:
-    """Hold the installation. Raises Busy, naming pid and start of the holder, where another process has it."""
+    """Hold the installation. Raises Busy, naming pid and start of the holder, where another process has it.
+
+    The process releases it when the last of its parts does, in whatever order and thread they end.
+    """
     key = str(paths.lock)
     with _guard:
-        is_outermost = key not in _held
-        handle = _acquire(paths) if is_outermost else None
-        _held[key] = _held.get(key, 0) + 1
+        if key not in _held:
+            _held[key] = _Held(_acquire(paths))
+        _held[key].n_holders += 1
     try:
         yield
     finally:
         with _guard:
-            _held[key] -= 1
-            if _held[key] == 0:
+            held = _held[key]
+            held.n_holders -= 1
+            if held.n_holders == 0:
                 del _held[key]
-        if handle is not None:
-            handle.truncate(0)
-            handle.close()
+                held.handle.truncate(0)
+                held.handle.close()
 
 
 def _acquire(paths: Paths) -> IO[str]:

@@ -1,14 +1,17 @@
 """Every path of the project, and the only place that reads the environment.
 
 Belongs here: where a thing lies on disk. Does not belong here: what is in it.
-Imports nothing of ours, so that every other module may import it.
+Imports nothing of ours but the failures, so that every other module may import it.
 """
 
 import os
 import re
 import shutil
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
+
+from dagster_project.errors import UsageError
 
 PROJECT = Path(__file__).resolve().parent.parent
 DBT_PROJECT = PROJECT / "dbt"
@@ -230,12 +233,44 @@ def java() -> str | None:
     return shutil.which("java", path=f"{home}/bin" if home else None)
 
 
+# DuckDB takes some for patterns, separators or partitions (`a=b`); dbt and SQLAlchemy read the path as a URL.
+NOT_IN_STATE_FOLDER = frozenset("*?[]{}\\,;=#%")
+MAX_FOLDER_BYTES = 400  # SQLite opens no file whose path has more than 512
+MAX_NAME_BYTES = 255  # the file system's limit
+
+
 def paths() -> Paths:
     """The installation that the environment names (`HOTLINE_RAW`, `HOTLINE_HOME`).
 
     Defaults: `raw/` and `data/` beside the source.
+
+    Raises:
+        UsageError: a folder's path is too long, or has characters that a library would misread.
     """
-    return Paths(
-        raw=Path(os.environ.get("HOTLINE_RAW") or PROJECT / "raw").resolve(),
-        home=Path(os.environ.get("HOTLINE_HOME") or PROJECT / "data").resolve(),
+    raw, home = (
+        Path(os.environ.get(variable) or PROJECT / default).resolve()
+        for variable, default in (("HOTLINE_RAW", "raw"), ("HOTLINE_HOME", "data"))
     )
+    _require_usable("HOTLINE_RAW", raw, frozenset())
+    _require_usable("HOTLINE_HOME", home, NOT_IN_STATE_FOLDER)
+    return Paths(raw, home)
+
+
+def _require_usable(variable: str, folder: Path, forbidden: frozenset[str]) -> None:
+    found = sorted({each for each in str(folder) if each in forbidden or unicodedata.category(each)[0] == "C"})
+    if found:
+        named = " ".join(
+            f"{each} (U+{ord(each):04X})" if each.isprintable() else f"U+{ord(each):04X}" for each in found
+        )
+        raise UsageError(
+            f"{variable} 的路径含有不能使用的字符 {named},请改用其他文件夹 / "
+            f"the path of {variable} has characters that cannot be used: {named}; choose another folder"
+        )
+    if len(os.fsencode(folder)) > MAX_FOLDER_BYTES or any(
+        len(os.fsencode(each)) > MAX_NAME_BYTES for each in folder.parts
+    ):
+        raise UsageError(
+            f"{variable} 的路径过长:{len(os.fsencode(folder))} 字节,至多 {MAX_FOLDER_BYTES};单级名称至多 "
+            f"{MAX_NAME_BYTES} / the path of {variable} is too long: {len(os.fsencode(folder))} bytes of at most "
+            f"{MAX_FOLDER_BYTES}; a name in it has at most {MAX_NAME_BYTES}"
+        )

@@ -1,43 +1,134 @@
-"""Ctrl-C, and the system's request to end: soon, without litter of processes or tracebacks; then run again."""
+"""Ctrl-C, and the system's request to end: soon, without orphans or tracebacks; then run again."""
 
+import fcntl
 import os
 import signal
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 
+from dagster_project import console
 from tests.crash.conftest import PATIENCE, Small, started, wait_until_ended
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for processes in /proc")
+
+MOMENTS = ("phone_2022", "开始 / started", "recomputing", "published", "report rendered")
 
 
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
+        (signal.SIGINT, ""),  # while modules are imported
         (signal.SIGINT, "recomputing"),  # within a step of the job
         (signal.SIGTERM, "recomputing"),
-        pytest.param(signal.SIGINT, "started", marks=pytest.mark.soak),
-        pytest.param(signal.SIGTERM, "started", marks=pytest.mark.soak),
-        pytest.param(signal.SIGINT, "published", marks=pytest.mark.soak),
-        pytest.param(signal.SIGTERM, "published", marks=pytest.mark.soak),
+        *(pytest.param(signal.SIGINT, words, marks=pytest.mark.soak) for words in MOMENTS if words != "recomputing"),
+        *(pytest.param(signal.SIGTERM, words, marks=pytest.mark.soak) for words in ("started", "published")),
     ],
 )
 def test_an_interrupted_run_ends_with_its_children(small: Small, asked: signal.Signals, words: str) -> None:
     small.change()
-    with started(small.installation, "dagster_project.cli", "run") as process:
+    with started(small.installation, "dagster_project", "run") as process:
         assert process.stderr is not None
-        for line in process.stderr:
+        for line in process.stderr if words else ():
             if words in line:
                 break
+        else:
+            wait_until_imported(process.pid, "typer")
         os.killpg(process.pid, asked)  # as a terminal does, and a service manager
         _, errors = process.communicate(timeout=PATIENCE)
         wait_until_ended(process.pid)
-    assert process.returncode in (130, -asked), errors
+    assert process.returncode in (130, -asked if asked == signal.SIGTERM else 130), errors
     assert "Traceback" not in errors
     assert "意外" not in errors
-    if words == "recomputing":
-        assert "已中断" in errors
-        assert "interrupted" in errors
+    if asked == signal.SIGINT:
+        assert errors.rstrip().endswith(console.MESSAGE)
     small.standing()
-    if asked == signal.SIGTERM:
+    if words == "recomputing":
         small.run_again()
+
+
+def wait_until_imported(pid: int, name: str) -> None:
+    """Waits until a process has a compiled module of a package open, or mapped: it is in the middle of its imports."""
+    while name not in Path(f"/proc/{pid}/cmdline").read_text() and console_is_not_up(pid):
+        pass
+
+
+def console_is_not_up(pid: int) -> bool:
+    """Returns whether the thread that watches for Ctrl-C is still missing."""
+    return len(list(Path(f"/proc/{pid}/task").iterdir())) < 2
+
+
+# What a library can make of Ctrl-C, and of threads.
+HANGING = {
+    "the interrupt is swallowed": """
+        try:
+            while True: time.sleep(60)
+        except KeyboardInterrupt:
+            while True: time.sleep(60)
+    """,
+    "another handler takes it": """
+        signal.signal(signal.SIGINT, lambda *_: None)
+        say()
+        while True: time.sleep(60)
+    """,
+    "a thread never ends": """
+        threading.Thread(target=time.sleep, args=(10_000,)).start()
+        say()
+        time.sleep(60)
+    """,
+    "a thread holds the import lock": """
+        def load():
+            import _imp
+            _imp.acquire_lock()
+            time.sleep(10_000)
+        threading.Thread(target=load, daemon=True).start()
+        time.sleep(.2)
+        say()
+        import colorsys
+    """,
+    "a child goes on": """
+        subprocess.Popen(["sleep", "10000"])
+        signal.signal(signal.SIGINT, lambda *_: None)
+        say()
+        while True: time.sleep(60)
+    """,
+    "it becomes another failure": """
+        say()
+        try:
+            time.sleep(60)
+        except KeyboardInterrupt:
+            raise RuntimeError("INTERRUPT Error: Interrupted!") from None
+    """,
+}
+
+
+@pytest.mark.parametrize("body", HANGING.values(), ids=HANGING)
+def test_ctrl_c_ends_a_process_whatever_it_does(body: str, tmp_path: Path) -> None:
+    program = (
+        "import fcntl, signal, subprocess, sys, threading, time\n"
+        "from dagster_project import cli, console\n"
+        "def say(): print('ready', flush=True)\n"
+        "def app():\n"
+        f"    lock = open({str(tmp_path / 'lock')!r}, 'w'); fcntl.flock(lock, fcntl.LOCK_EX)\n"
+        f"{textwrap.indent(textwrap.dedent(body), '    ')}\n"
+        "cli.app = app\n"
+        "console.run(cli.exit_code)\n"
+    )
+    if "say()" not in body:
+        program = program.replace("    try:\n", "    say()\n    try:\n", 1)
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=PATIENCE)
+        wait_until_ended(process.pid)
+    assert process.returncode == 130, errors
+    assert errors == f"{console.MESSAGE}\n"
+    with (tmp_path / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -314,6 +314,6 @@ def test_the_command_line_takes_names_only(
 ) -> None:
     monkeypatch.setenv("HOTLINE_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("sys.argv", ["hotline", *arguments])
-    assert cli._exit_code() == 2
+    assert cli.exit_code() == 2
     assert "/ not " in capsys.readouterr().err
     assert not (tmp_path / "home").exists()
