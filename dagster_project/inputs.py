@@ -19,8 +19,10 @@ from dagster_project.files import sha256_of
 from dagster_project.ingest.wave import Wave, export_files, load_wave
 from dagster_project.paths import Paths
 from dagster_project.release.folder import current_id
+from dagster_project.team import own_mark
 
 VERSION_TAG = "dagster/data_version"  # the tag by which Dagster compares two events of an asset
+SHARED_RECORDS = 100  # where others share the history: how far back this installation's own record is looked for
 NOTHING = "none"  # the version of an input that does not exist
 
 
@@ -38,16 +40,24 @@ def new_observations(
     for wave_id in wave_ids:
         for name, version in _versions(paths, wave_id, logger).items():
             key = input_key(name)
-            wanted = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[wave_id])
-            last = instance.fetch_observations(wanted, limit=1).records
-            if not last or last[0].asset_observation is None or last[0].asset_observation.data_version != version:
-                yield dg.AssetObservation(key, partition=wave_id, tags={VERSION_TAG: version})
+            if _last_version(instance, key, wave_id) != version:
+                yield dg.AssetObservation(key, partition=wave_id, tags={VERSION_TAG: version, **own_mark()})
 
 
 def record_inputs(instance: dg.DagsterInstance, paths: Paths, wave_id: str, logger: logging.Logger) -> None:
     """Record the versions that a run of the wave begins with: what it makes is up to date with these."""
     for observation in new_observations(instance, paths, [wave_id], logger):
         instance.report_runless_asset_event(observation)
+
+
+def _last_version(instance: dg.DagsterInstance, key: dg.AssetKey, wave_id: str) -> str | None:
+    """The version that this installation recorded last: others may share the history, with exports of their own."""
+    wanted = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[wave_id])
+    for record in instance.fetch_observations(wanted, limit=SHARED_RECORDS if own_mark() else 1).records:
+        observation = record.asset_observation
+        if observation is not None and own_mark().items() <= observation.tags.items():
+            return observation.data_version
+    return None
 
 
 def _versions(paths: Paths, wave_id: str, logger: logging.Logger) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -157,6 +159,21 @@ def test_a_check_that_cannot_be_executed_says_why(ui: Ui, check: tuple[str, str]
     status, _, explained = ui.run_check(check, wave)
     assert status == "FAILURE"
     assert any(words in each for each in explained), explained
+
+
+@pytest.mark.parametrize(
+    ("tags", "words"), [("{}", "本次运行没有指定监测期"), ('{"dagster/partition": "2050"}', "there is no wave 2050")]
+)
+def test_a_job_of_the_command_line_says_what_is_missing(installation: Installation, tags: str, words: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "dagster", "job", "execute", "-m", "dagster_project.definitions", "-j", "annual_wave",
+         "--tags", tags],
+        capture_output=True, text=True, cwd=installation.root, check=False,
+        env={**installation.variables(), "DAGSTER_HOME": str(installation.paths.dagster_home)},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_changed_input_is_the_cause_until_the_wave_is_run_again(ui: Ui, installation: Installation) -> None:

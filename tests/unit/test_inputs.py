@@ -129,6 +129,17 @@ def test_a_version_does_not_depend_on_where_the_installation_lies(
     assert found(instance, moved, WAVE) == set()
 
 
+def test_installations_that_share_a_history_do_not_answer_one_another(
+    wave: SmallWave, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("north", "south", "north", "south"):
+        monkeypatch.setattr(inputs, "own_mark", lambda name=name: {"hotline/installation": name})
+        (wave.folder / "dial_1.csv").write_text(name)
+        record_inputs(instance, wave.paths, WAVE, LOGGER)
+    records = instance.fetch_observations(dg.AssetKey(["raw", "exports"]), limit=10).records
+    assert len(records) == 2  # one of each, and none because of the other
+
+
 def test_what_does_not_exist_has_a_version_too(wave: SmallWave, instance: dg.DagsterInstance) -> None:
     observed = {each.asset_key.path[-1]: each for each in new_observations(instance, wave.paths, [WAVE], LOGGER)}
     assert set(observed) == set(INPUTS)
