@@ -15,10 +15,10 @@ from fractions import Fraction
 from typing import Any, ClassVar, Protocol
 
 from dagster_project.release.comparability import NOT_COMPARABLE
+from dagster_project.rounding import CENT, half_up, share
 
 Row = Mapping[str, Any]
 NONE = "—"
-CENT = Decimal("0.01")
 WHOLE_CENTI = 10000
 OPERATORS: dict[str, tuple[str, Callable[[Decimal, Decimal], bool]]] = {
     "above": (">", operator.gt),
@@ -115,18 +115,6 @@ class Claim(Protocol):
 # --- arithmetic --------------------------------------------------------------------------------
 
 
-def half_up(value: Fraction) -> Decimal:
-    """To 2 decimals of the value first rounded to 6, halves away from zero (METHOD, arithmetic)."""
-    micro = _half_up_whole(abs(value) * 10**6)
-    centi = _half_up_whole(Fraction(micro, 10**4))
-    return (Decimal(centi) if value >= 0 else -Decimal(centi)) * CENT
-
-
-def share(k: int, n: int) -> Decimal:
-    """k of n in per cent, as printed."""
-    return half_up(Fraction(100 * k, n))
-
-
 def numerators(percent: Decimal, n: int) -> list[int]:
     """Every whole k that prints as this share of n."""
     middle = int(Fraction(percent) * n / 100)
@@ -160,10 +148,6 @@ def is_printed(parts: Sequence[int], n: int, centi: Sequence[int]) -> bool:
             return False
         (raised if part > floor else kept).append(remainder)
     return sum(parts) == n and sum(centi) == WHOLE_CENTI and (not raised or not kept or min(raised) >= max(kept))
-
-
-def _half_up_whole(value: Fraction) -> int:
-    return int((2 * value + 1) // 2)
 
 
 def _sign(value: Decimal) -> int:

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, time
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from dagster_project.report.workbook import (
     period_end,
     visible,
 )
+from dagster_project.rounding import share
 
 TEMPLATES = Path(__file__).parent / "templates"
 TITLE = "12345热线服务质量监测报告"
@@ -150,8 +151,7 @@ def _score(row: Row | None) -> str:
 def _rate(line: Row) -> str:
     if not line["attempts"]:
         return EMPTY
-    rate = Decimal(100 * line["connected"]) / line["attempts"]
-    return f"{rate.quantize(Decimal('0.01'), ROUND_HALF_UP)}%"
+    return f"{share(line['connected'], line['attempts'])}%"
 
 
 def _basis(figure: Row) -> str:

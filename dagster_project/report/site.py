@@ -12,7 +12,8 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from dagster_project.release.tables import inert
 from dagster_project.report.comparison import is_plain, told
 from dagster_project.report.findings import findings
 from dagster_project.report.whatif import what_if
+from dagster_project.rounding import half_up
 
 HERE = Path(__file__).parent
 N_WEIGHTS = 3  # that are named as those that matter most
@@ -353,10 +355,8 @@ def _summary_tables(release: Release, line_id: str) -> list[ProbeTable]:
 
 def _mean(row: Row) -> str:
     """`S01 83.25（120）`: a scenario's mean score, and of how many valid observations."""
-    if row["score_nano"] is None:
-        mean = "无有效得分"
-    else:
-        mean = f"{Decimal(row['score_nano']).scaleb(-9).quantize(Decimal('0.01'), ROUND_HALF_UP)}"
+    nano = row["score_nano"]
+    mean = "无有效得分" if nano is None else str(half_up(Fraction(nano, 10**9)))
     name = "" if row["scenario_code"] == NO_SCENARIO else f"{row['scenario_code']} "
     return f"{name}{mean}（{row['n_valid']}）"
 

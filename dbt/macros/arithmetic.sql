@@ -42,11 +42,21 @@
     (100000 * {{ whole }} + {{ half_up(rest, n) }})
 {%- endmacro %}
 
-{# Growth of one published value over another in hundredths of a per cent, half away from zero. #}
+{#
+    k of n in hundredths of a per cent as published: exactly half up to 8 decimals, then to 2. The nanopercent above
+    are rounded themselves, and would be rounded once more. Divided in two steps, as there.
+#}
+{% macro share_centi(k, n) -%}
+    {%- set whole = idiv('1000000 * cast(' ~ k ~ ' as bigint)', 'nullif(cast(' ~ n ~ ' as bigint), 0)') -%}
+    {%- set rest = '10000 * (1000000 * cast(' ~ k ~ ' as bigint) - ' ~ whole ~ ' * cast(' ~ n ~ ' as bigint))' -%}
+    {{ half_up('10000 * ' ~ whole ~ ' + ' ~ half_up(rest, n), 1000000) }}
+{%- endmacro %}
+
+{# Growth of one published value over another in hundredths of a per cent, rounded like a share, away from zero. #}
 {% macro growth_centi(later, earlier) -%}
     case
         when {{ earlier }} <= 0 then null
-        when {{ later }} >= {{ earlier }} then {{ half_up('10000 * (' ~ later ~ ' - ' ~ earlier ~ ')', earlier) }}
-        else -{{ half_up('10000 * (' ~ earlier ~ ' - ' ~ later ~ ')', earlier) }}
+        when {{ later }} >= {{ earlier }} then {{ share_centi('(' ~ later ~ ' - ' ~ earlier ~ ')', earlier) }}
+        else -{{ share_centi('(' ~ earlier ~ ' - ' ~ later ~ ')', earlier) }}
     end
 {%- endmacro %}

@@ -173,10 +173,13 @@ def test_equal_neighbours_are_ordered_only_weakly() -> None:
     assert not Ordering(("a", "b"), "increasing").judge(world).holds
 
 
-def test_rounding_is_half_up_of_six_decimals() -> None:
+def test_rounding_is_half_up_of_eight_decimals() -> None:
     assert half_up(Fraction("89.085")) == D("89.09")
-    assert half_up(Fraction("89.0849996")) == D("89.09")  # 89.085000 at six decimals
-    assert half_up(Fraction("89.0849994")) == D("89.08")
+    assert half_up(Fraction("89.084999996")) == D("89.09")  # 89.08500000 at eight decimals
+    assert half_up(Fraction("89.084999994")) == D("89.08")
+    assert half_up(Fraction("89.0849996")) == D("89.08")
+    assert share(5001, 10001) == D("50.00")
+    assert numerators(D("50.00"), 10001) == [5000, 5001]
     assert half_up(Fraction("-0.005")) == D("-0.01")
     assert share(1, 3) == D("33.33")
 

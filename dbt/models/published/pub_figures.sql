@@ -81,10 +81,15 @@ measured as (
         measures.k,
         measures.n,
         measures.value_nano,
-        {{ published_centi('measures.value_nano') }} as rounded_centi,
+        case
+            when definitions.kind = 'share' then {{ share_centi('measures.k', 'measures.n') }}
+            else {{ published_centi('measures.value_nano') }}
+        end as rounded_centi,
         case
             when definitions.kind = 'count' then 100 * measures.k
-            else coalesce(partition_shares.value_centi, {{ published_centi('measures.value_nano') }})
+            when definitions.kind = 'share'
+                then coalesce(partition_shares.value_centi, {{ share_centi('measures.k', 'measures.n') }})
+            else {{ published_centi('measures.value_nano') }}
         end as value_centi,
         case when definitions.kind = 'count' then 1000000000 * measures.k else measures.value_nano end
             as unrounded_nano
