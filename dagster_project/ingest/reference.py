@@ -7,6 +7,7 @@ Does not belong here: what the method computes (dbt), exports.
 import csv
 import io
 import itertools
+import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -46,6 +47,17 @@ class Csv:
 
 
 MANY = 10**9
+# Weights of one parent, divided by what they have in common: (table, code of the parent, code, weight).
+SIBLINGS = (
+    ("indicators", None, "l1_code", "l1_weight"),
+    ("indicators", "l1_code", "l2_code", "l2_weight"),
+    ("indicators", "l2_code", "indicator_code", "l3_weight"),
+    ("channel_weights", "indicator_code", "channel", "weight"),
+    ("scenarios", None, "scenario_code", "weight"),
+)
+# The models compute in BIGINT: 2 × sum × 100 points in nanopoints, and 2 × 10^9 × the product along a path, must fit.
+MAX_SIBLINGS = 40_000_000
+MAX_PATH = 4_000_000_000
 # The method's files are part of every release, as they are: people open them in spreadsheets.
 FORMULA_STARTS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 PERSONAL = ("含有个人信息,而此文会随发布公开,请删去", "holds personal data, and releases show it; remove it")
@@ -119,6 +131,8 @@ def reference_tables(paths: Paths, wave: "Wave") -> dict[str, pa.Table]:
         _check_classes_and_bands(rows, faults)
         _check_figures(rows["figure_definitions"], faults)
         _check_mappings(paths, rows, faults)
+        reduce_weights(rows)
+        _check_weights(rows, faults)
     if faults.messages:
         reject(f"{wave.id} ({wave.method}, {wave.frame})", faults.messages)
     rows["waves"] = [_wave_row(wave)]
@@ -385,6 +399,54 @@ def _check_tree(indicators: list[Row], faults: _Faults) -> None:
                     "indicators.csv", row, name, "编码在不同层级重复,请改用不同编码",
                     "a code stands on two levels; use different ones",
                 )  # fmt: skip
+
+
+def reduce_weights(rows: dict[str, list[Row]]) -> None:
+    """Divide the weights of every parent by their greatest common divisor: no mean and no share of them changes."""
+    for table, parent, _, weight in SIBLINGS:
+        for siblings in _families(rows.get(table, []), parent).values():
+            divisor = math.gcd(*(row[weight] for row in siblings)) or 1
+            for row in siblings:
+                row[weight] //= divisor
+
+
+def _check_weights(rows: dict[str, list[Row]], faults: _Faults) -> None:
+    """That sums and products of the reduced weights fit what the models compute in."""
+    sums: dict[tuple[str, Any], int] = {}
+    for table, parent, code, weight in SIBLINGS:
+        for family, siblings in _families(rows[table], parent).items():
+            by_code = {row[code]: row[weight] for row in siblings}
+            sums[weight, family] = sum(by_code.values())
+            if sums[weight, family] > MAX_SIBLINGS:
+                faults.at(
+                    METHOD[table].file,
+                    siblings[0],
+                    weight,
+                    f"同级权重约分后合计 {sums[weight, family]},超过 {MAX_SIBLINGS},请减少有效位数",
+                    f"the weights of its siblings, divided by what they have in common, sum to {sums[weight, family]}, "
+                    f"more than {MAX_SIBLINGS}; use fewer digits",
+                )
+    told: set[str] = set()
+    for row in rows["indicators"]:
+        product = sums["l1_weight", None] * sums["l2_weight", row["l1_code"]] * sums["l3_weight", row["l2_code"]]
+        if product > MAX_PATH and row["l2_code"] not in told:
+            told.add(row["l2_code"])
+            faults.at(
+                "indicators.csv",
+                row,
+                "l3_weight",
+                f"各级权重约分后合计的乘积为 {product},超过 {MAX_PATH},请减少有效位数",
+                f"the sums of the weights of its three levels, divided by what they have in common, multiply to "
+                f"{product}, more than {MAX_PATH}; use fewer digits",
+            )
+
+
+def _families(rows: Iterable[Row], parent: str | None) -> dict[Any, list[Row]]:
+    """{code of the parent: its rows}; all under None where the rows have one parent."""
+    families: dict[Any, list[Row]] = {}
+    for row in rows:
+        families.setdefault(None if parent is None else row[parent], []).append(row)
+    return families
 
 
 def _check_references(rows: dict[str, list[Row]], faults: _Faults) -> None:

@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from dagster_project.ingest.reference import Row, method_rows, require_mapping
+from dagster_project.ingest.reference import Row, method_rows, reduce_weights, require_mapping
 from dagster_project.release.folder import MANIFEST
 
 SAME, RESCORED, NOT_COMPARABLE = "same_method", "comparable_basis", "not_comparable"
@@ -75,6 +75,7 @@ def compare_methods(method: Path, baseline: Path) -> Comparability:
     if not mapping:
         return Comparability(measures, ())
     require_mapping(mapping, older["indicators"], newer["indicators"], f"{method.name} ← {name} ({baseline.name})")
+    reduce_weights(older)
     settings = {column: older["settings"][0][column] for column in COLUMNS["settings"]}
     tree = tuple(
         {"method": name, **{column: row[column] for column in TREE}, **settings} for row in older["indicators"]

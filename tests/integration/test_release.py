@@ -1,13 +1,17 @@
 """The demonstration waves from exports to release, as an analyst runs them."""
 
 import csv
+import itertools
 import json
+from collections import Counter
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from dagster_project.ingest.reference import MAX_PATH, MAX_SIBLINGS
 from dagster_project.paths import PROJECT
 from tests.conftest import Installation, fresh
 from tests.independent_errors import standard_errors
@@ -57,6 +61,50 @@ def test_an_independent_scorer_agrees_to_the_digit(published: Installation, wave
     ).to_pylist()
     assert len(stated) == 349
     assert {row["line_id"]: row["score_nano"] for row in stated} == totals
+
+
+def test_the_largest_weights_that_are_permitted_give_what_whole_numbers_give(copy: Installation) -> None:
+    """Weights of the tree and of scenarios at the bounds of `check`; beyond them they are refused."""
+    method = copy.paths.method("v2023")
+    with (method / "indicators.csv").open(encoding="utf-8", newline="") as handle:
+        tree = list(csv.DictReader(handle))
+    firsts = sorted({row["l1_code"] for row in tree})
+    below = max(
+        sum({row["l2_code"]: int(row["l2_weight"]) for row in tree if row["l1_code"] == each["l1_code"]}.values())
+        * sum(int(row["l3_weight"]) for row in tree if row["l2_code"] == each["l2_code"])
+        for each in tree
+    )
+    largest = MAX_PATH // below // len(firsts) - len(firsts)
+    # consecutive numbers have nothing in common; what is common to the other levels takes nothing away from them
+    weights = {code: (largest + number) * 10 for number, code in enumerate(firsts)}
+    rewrite(method / "indicators.csv", "l1_weight", lambda row: weights[row["l1_code"]])
+    scenarios = len((method / "scenarios.csv").read_text(encoding="utf-8").splitlines()) - 1
+    numbers = itertools.count(MAX_SIBLINGS // scenarios - scenarios)
+    rewrite(method / "scenarios.csv", "weight", lambda _: next(numbers))
+    copy.run("--wave", "2023", "--no-report")
+    folder = copy.paths.current("2023")
+    lines = pq.read_table(folder / "lines.parquet")["line_id"].to_pylist()
+    totals = score(pq.read_table(folder / "observations.parquet"), folder / "method", lines)
+    rows = pq.read_table(folder / "line_scores.parquet", filters=[("channel", "=", "all")]).to_pylist()
+    assert {row["line_id"]: row["score_nano"] for row in rows if row["level"] == 0} == totals
+    effective = Counter[str]()
+    for row in rows:
+        if row["level"] == 3:
+            effective[row["line_id"]] += int(row["effective_weight"].scaleb(9))
+    assert all(abs(effective[line] - 10**9) < 50 for line, total in totals.items() if total is not None)
+    numbers = itertools.count(MAX_SIBLINGS // scenarios)
+    rewrite(method / "scenarios.csv", "weight", lambda _: next(numbers))
+    refused = copy.hotline("check", "--wave", "2023")
+    assert refused.code == 3 and "scenarios.csv" in refused.err and str(MAX_SIBLINGS) in refused.err
+
+
+def rewrite(path: Path, column: str, value: Callable[[dict[str, str]], int]) -> None:
+    with path.open(encoding="utf-8", newline="") as handle:
+        rows = [{**row, column: str(value(row))} for row in csv.DictReader(handle)]
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.DictWriter(handle, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def test_an_independent_computation_gives_the_same_standard_errors(published: Installation) -> None:

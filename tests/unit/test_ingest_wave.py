@@ -1,5 +1,7 @@
 """What a wave declares: wave.yml, profiles, frame and method, each fault told with its place."""
 
+import csv
+import math
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -14,7 +16,7 @@ from dagster_project.ingest.reference import SOURCE_CHANNEL
 from dagster_project.ingest.wave import Plan, Threshold, export_files, list_waves, load_wave, reference_tables
 from dagster_project.paths import PROJECT, Paths
 from dagster_project.schema import REFERENCE_TABLES, SCORING_FIELDS
-from tests.small_wave import LINES, WAVE, SmallWave
+from tests.small_wave import LINES, WAVE, SmallWave, write_csv
 
 
 @pytest.fixture
@@ -203,6 +205,42 @@ def test_a_wrong_method_is_refused_with_file_row_column_and_value(
         reference_tables(wave.paths, load_wave(wave.paths, WAVE))
     assert told in str(rejected.value)
     assert file in str(rejected.value)
+
+
+def test_weights_are_divided_by_what_they_have_in_common(wave: SmallWave) -> None:
+    method = wave.paths.method("v2023")
+    before = reference_tables(wave.paths, load_wave(wave.paths, WAVE))
+    for name, columns in (
+        ("indicators", ("l1_weight", "l2_weight", "l3_weight")), ("channel_weights", ("weight",)),
+        ("scenarios", ("weight",)),
+    ):  # fmt: skip
+        with (method / f"{name}.csv").open(encoding="utf-8", newline="") as handle:
+            rows = [
+                {**row, **{each: str(int(row[each]) * 10**6) for each in columns}} for row in csv.DictReader(handle)
+            ]
+        write_csv(method / f"{name}.csv", rows, "utf-8")
+    after = reference_tables(wave.paths, load_wave(wave.paths, WAVE))
+    assert all(after[name].equals(before[name]) for name in before)
+    tree = before["indicators"].to_pylist()
+    assert math.gcd(*{row["l1_weight"] for row in tree}) == 1
+    assert {row["l1_code"]: row["l1_weight"] for row in tree} == {"A1": 1, "A2": 4, "A3": 5}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "told"),
+    [
+        ("scenarios.csv", ",咨询,1,", ",咨询,999999937,", "scenarios.csv 第 2 行 / row 2 「weight」"),
+        ("indicators.csv", "10,45,60", "10,45,999999937", "indicators.csv 第 2 行 / row 2 「l3_weight」"),
+    ],
+)  # fmt: skip
+def test_weights_that_the_models_could_not_multiply_are_refused(
+    wave: SmallWave, file: str, old: str, new: str, told: str
+) -> None:
+    path = wave.paths.method("v2023") / file
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(InputRejected, match=r"请减少有效位数.*use fewer digits") as rejected:
+        reference_tables(wave.paths, load_wave(wave.paths, WAVE))
+    assert told in str(rejected.value)
 
 
 def test_an_indicator_is_seen_in_one_source_of_a_channel(wave: SmallWave) -> None:
