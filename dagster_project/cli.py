@@ -104,9 +104,9 @@ def _common(
 
 @app.command()
 def check(wave: Waves = None, as_json: Json = False) -> None:
-    """检查导出文件与报告文本,不写任何数据 / judge the exports and the text of a wave; writes nothing."""
-    from dagster_project.claims.narrative import text_faults
+    """检查导出文件与各项声明,不写任何数据 / judge the exports and declarations of a wave; writes nothing."""
     from dagster_project.corrections.people import read_people
+    from dagster_project.declared import declaration_faults
     from dagster_project.ingest.bronze import check_wave
     from dagster_project.ingest.wave import load_wave
     from dagster_project.launch import waves_in_order
@@ -117,8 +117,8 @@ def check(wave: Waves = None, as_json: Json = False) -> None:
     for wave_id in wave or waves_in_order(installation):
         declared = load_wave(installation, wave_id)
         report = check_wave(installation, declared, progress=logging.getLogger("hotline").info)
-        judged.append((report, text_faults(installation, wave_id, declared.method)))
-    results = [{**json.loads(report.to_json()), "text_faults": faults} for report, faults in judged]
+        judged.append((report, declaration_faults(installation, declared)))
+    results = [{**json.loads(report.to_json()), "declaration_faults": faults} for report, faults in judged]
     print_result(as_json, results, "\n".join(_report_text(report, faults) for report, faults in judged))
     if any(report.n_quarantined or faults for report, faults in judged):
         raise typer.Exit(3)
@@ -429,7 +429,7 @@ def _fieldwork_text(flags: dict[str, int]) -> str:
     return f"现场工作提示 / field work, flagged: {found} (quality.json)" if found else ""
 
 
-def _report_text(report: Any, text_faults: list[str]) -> str:
+def _report_text(report: Any, declaration_faults: list[str]) -> str:
     lines = [f"{report.wave}"]
     lines += [
         f"  {file.file}: 读取 read {file.n_read} = 采信 bronze {file.n_bronze} + 隔离 quarantined {file.n_quarantined}"
@@ -437,7 +437,7 @@ def _report_text(report: Any, text_faults: list[str]) -> str:
         for file in report.files
     ]
     lines += [f"  {code}: {count}" for code, count in sorted(report.fault_counts.items())]
-    return "\n".join([*lines, *report.messages, *text_faults])
+    return "\n".join([*lines, *report.messages, *declaration_faults])
 
 
 def _status_text(each: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ import dagster as dg
 import pyarrow as pa
 
 from dagster_project.assets.raw import KEYS
-from dagster_project.claims.narrative import read_text
+from dagster_project.declared import require_declared
 from dagster_project.ingest.bronze import IngestReport, ingest_wave, write_tables
 from dagster_project.ingest.wave import load_wave
 from dagster_project.partitions import waves
@@ -94,10 +94,10 @@ def ingest(context: dg.AssetExecutionContext, installation: Installation) -> Ite
     GATE.warm_up()  # Great Expectations and dbt take seconds to import: meanwhile, read
     warm_up(paths)
     wave = load_wave(paths, context.partition_key)
+    require_declared(paths, wave)
     report = ingest_wave(paths, wave, progress=logger.info)
     for message in report.messages:
         logger.warning(message)
-    read_text(paths, wave.id, wave.method)  # what is wrong with the report's text is told now, not when it is written
     baseline = write_tables(paths, wave.id, baseline_tables(paths, wave))
     yield from _results(report, baseline)
 

@@ -111,20 +111,22 @@ def load_suites(folder: Path = EXPECTATIONS) -> tuple[Suite, ...]:
     return tuple(suites)
 
 
-def require_known_thresholds(suites: Iterable[Suite], wave: "Wave") -> None:
-    """Raise InputRejected where wave.yml sets a threshold that no suite asks for: it would change nothing."""
+def threshold_faults(suites: Iterable[Suite], wave: "Wave") -> list[str]:
+    """Returns one message per threshold of wave.yml that no suite asks for: it would change nothing."""
     values = {each.name for suite in suites for each in suite.parameters.values() if each.source is None}
-    unknown = sorted(set(wave.thresholds) - values)
-    if unknown:
-        known = ", ".join(sorted(values))
-        reject(
-            f"{wave.id}/wave.yml",
-            [
-                f"{wave.id}/wave.yml: thresholds.{shown(name)}: 没有套件使用这个界限;可设:{known} / "
-                "no suite has this bound; the names above may be set"
-                for name in unknown
-            ],
-        )
+    known = ", ".join(sorted(values))
+    return [
+        f"{wave.id}/wave.yml: thresholds.{shown(name)}: 没有套件使用这个界限;可设:{known} / "
+        "no suite has this bound; the names above may be set"
+        for name in sorted(set(wave.thresholds) - values)
+    ]
+
+
+def require_known_thresholds(suites: Iterable[Suite], wave: "Wave") -> None:
+    """Raises InputRejected with every one of `threshold_faults`."""
+    faults = threshold_faults(suites, wave)
+    if faults:
+        reject(f"{wave.id}/wave.yml", faults)
 
 
 def resolve_parameters(suite: Suite, wave: "Wave", n_lines: int, n_scenarios: int) -> dict[str, float]:

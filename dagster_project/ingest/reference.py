@@ -35,11 +35,15 @@ Row = dict[str, Any]  # typed values by column, and the row number under "#"
 
 @dataclass(frozen=True)
 class Csv:
-    """One CSV of the declared side. Columns not named `optional` must be filled in every row."""
+    """One CSV of the declared side. Columns not named `optional` must be filled in every row.
+
+    `notes`: columns for readers, which nothing is computed from; each may be absent.
+    """
 
     file: str
     key: tuple[str, ...]
     optional: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     choices: tuple[tuple[str, tuple[str, ...]], ...] = ()
     bounds: tuple[tuple[str, int, int], ...] = ()
     may_be_empty: bool = False
@@ -69,7 +73,7 @@ LINES = Csv("lines", key=("line_id",))
 SETTINGS_COLUMNS = ("setting", "value")  # settings.csv alone has a row per column of its table
 METHOD = {
     "indicators": Csv(
-        "indicators.csv", ("indicator_code",), choices=(("unit", UNITS),),
+        "indicators.csv", ("indicator_code",), notes=("l2_basis", "l3_basis"), choices=(("unit", UNITS),),
         bounds=(("l1_weight", 1, MANY), ("l2_weight", 1, MANY), ("l3_weight", 1, MANY)),
     ),
     "channel_weights": Csv(

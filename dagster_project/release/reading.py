@@ -65,12 +65,13 @@ class Release:
         A file that a method version may do without has no rows where it is not there.
         """
         file = self.folder / "method" / f"{name}.csv"
-        if METHOD_BY_FILE[file.name].may_be_absent and not file.exists():
+        spec = METHOD_BY_FILE[file.name]
+        if spec.may_be_absent and not file.exists():
             return []
         with file.open(encoding="utf-8-sig", newline="") as stream:
             records = [[cell.strip() for cell in record] for record in csv.reader(stream)]
         header, *rows = (record for record in records if any(record))
-        return [dict(zip(header, row, strict=True)) for row in rows]
+        return [{**dict.fromkeys(spec.notes, ""), **dict(zip(header, row, strict=True))} for row in rows]
 
     @cached_property
     def manifest(self) -> Row:

@@ -159,7 +159,7 @@ def test_faults_of_the_text_are_told_by_check_and_before_the_gate_is_asked(tmp_p
     assert result.code == 3, result.err
     (report,) = result.json
     assert report["totals"]["phone_probes"]["n_bronze"] == 6  # the exports are judged all the same
-    in_template, in_advice = report["text_faults"]
+    in_template, in_advice = report["declaration_faults"]
     assert in_template.startswith("narratives/default.yml: sections[0].sentences[0][1].text: ")
     assert "total.scor」" in in_template
     assert in_advice.startswith("2023/recommendations.yml: recommendations[0].claims[0].type: ")
