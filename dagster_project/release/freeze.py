@@ -44,7 +44,9 @@ def freeze(paths: Paths, wave: Wave) -> Path:
     identity = identify(wave, report, declared, baseline)
     releases = paths.releases(wave.id)
     with staging_folder(releases, identity.release) as staged:
-        shutil.copytree(paths.method(wave.method), staged / "method")
+        # with the modes of the release, not those of the raw folder
+        shutil.copytree(paths.method(wave.method), staged / "method", copy_function=shutil.copyfile)
+        (staged / "method").chmod(staged.stat().st_mode)
         write_tables(paths, wave.id, staged, SYNTHETIC_NOTE if wave.is_synthetic else "", baseline)
         require_unchanged(paths)  # nor was it while it was read
         _write_quality(paths, wave.id, staged)
