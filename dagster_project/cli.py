@@ -18,7 +18,7 @@ import typer
 
 from dagster_project import console
 from dagster_project.corrections.commands import correct
-from dagster_project.errors import HotlineError, Interrupted, UsageError
+from dagster_project.errors import HotlineError, InputRejected, Interrupted, UsageError
 from dagster_project.files import refusal
 from dagster_project.ingest.personal import masked
 from dagster_project.names import require_line_id, require_wave_id
@@ -108,18 +108,21 @@ def check(wave: Waves = None, as_json: Json = False) -> None:
     from dagster_project.corrections.people import read_people
     from dagster_project.declared import declaration_faults
     from dagster_project.ingest.bronze import check_wave
-    from dagster_project.ingest.wave import load_wave
-    from dagster_project.launch import waves_in_order
+    from dagster_project.ingest.wave import load_wave, order_waves
 
     installation = paths()
     read_people(installation)
     judged = []
-    for wave_id in wave or waves_in_order(installation):
+    order = order_waves(installation)
+    for wave_id in wave or order.ordered:
         declared = load_wave(installation, wave_id)
         report = check_wave(installation, declared, progress=logging.getLogger("hotline").info)
         judged.append((report, declaration_faults(installation, declared)))
     results = [{**json.loads(report.to_json()), "declaration_faults": faults} for report, faults in judged]
-    print_result(as_json, results, "\n".join(_report_text(report, faults) for report, faults in judged))
+    left_out = {} if wave else order.faults
+    text = "\n".join(_report_text(report, faults) for report, faults in judged)
+    print_result(as_json, results + _left_out(left_out), text)
+    _end_where_left_out(left_out)
     if any(report.n_quarantined or faults for report, faults in judged):
         raise typer.Exit(3)
 
@@ -155,7 +158,7 @@ def _run(
     from dagster_project.launch import Request, run_waves
     from dagster_project.release.folder import fieldwork_flags, headlines
 
-    outcomes = run_waves(paths(), tuple(wave or ()), Request(tuple(line or ()), publish, report, target))
+    outcomes, left_out = run_waves(paths(), tuple(wave or ()), Request(tuple(line or ()), publish, report, target))
     results = [
         {
             "wave": outcome.wave,
@@ -170,19 +173,35 @@ def _run(
         }
         for outcome in outcomes
     ]
-    print_result(as_json, results, "\n".join(_outcome_text(result) for result in results))
+    print_result(as_json, results + _left_out(left_out), "\n".join(_outcome_text(result) for result in results))
+    _end_where_left_out(left_out)
+
+
+def _left_out(faults: dict[str, HotlineError]) -> list[dict[str, Any]]:
+    """Waves that were not done because their declaration is wrong, as --json shows them."""
+    return [
+        {"wave": wave_id, "error": type(fault).__name__, "exit_code": fault.exit_code, "message": str(fault)}
+        for wave_id, fault in faults.items()
+    ]
+
+
+def _end_where_left_out(faults: dict[str, HotlineError]) -> None:
+    """End with exit code 3 and the messages where waves were left out."""
+    if faults:
+        typer.echo("\n".join(str(fault) for fault in faults.values()), err=True)
+        raise typer.Exit(InputRejected.exit_code)
 
 
 @app.command()
 def report(wave: Waves = None, as_json: Json = False) -> None:
     """生成报告:由当前发布生成网站、工作簿与 PDF / render site, workbook and PDF from the current release."""
-    from dagster_project.launch import waves_in_order
+    from dagster_project.ingest.wave import list_waves
     from dagster_project.lock import run_lock
     from dagster_project.release.folder import current_release
     from dagster_project.report.publish import publish_report
 
     installation = paths()
-    released = [each for each in waves_in_order(installation) if current_release(installation.current(each))]
+    released = [each for each in list_waves(installation) if current_release(installation.current(each))]
     with run_lock(installation):
         rendered = {wave_id: publish_report(installation, wave_id) for wave_id in wave or released}
     results = [
@@ -277,7 +296,7 @@ def simulate(
 
     installation = paths()
     written: list[Path] = []
-    missing = synthetic_waves(installation, lacking_exports=out is None)
+    missing, faults = synthetic_waves(installation, lacking_exports=out is None)
     for wave_id in wave or missing:
         written += simulate_wave(
             installation,
@@ -293,6 +312,7 @@ def simulate(
         "\n".join(str(path) for path in written) or "导出已存在,未作改动 / exports are there already; nothing written"
     )
     print_result(as_json, [str(path) for path in written], text)
+    _end_where_left_out({} if wave else faults)
 
 
 @app.command()
@@ -442,6 +462,8 @@ def _report_text(report: Any, declaration_faults: list[str]) -> str:
 
 def _status_text(each: dict[str, Any]) -> str:
     release = each["release"] or "未发布 / not published"
+    if each["fault"] is not None:
+        return f"{each['wave']}\n  {each['fault']}\n  当前发布 / current release: {release}"
     stale = "尚未采集 / not ingested yet" if each["n_stale_lines"] is None else each["n_stale_lines"]
     lines = [
         f"{each['wave']}  {each['label']}",

@@ -93,13 +93,18 @@ def _disk(paths: Paths) -> str:
 
 
 def _waves(paths: Paths) -> str:
-    from dagster_project.ingest.wave import load_wave, reference_tables
-    from dagster_project.launch import waves_in_order
+    from dagster_project.ingest.wave import load_wave, order_waves, reference_tables
 
-    waves = waves_in_order(paths)
-    for wave_id in waves:
-        reference_tables(paths, load_wave(paths, wave_id))
-    return ", ".join(waves) or "无 / none"
+    order = order_waves(paths)
+    faults = [str(fault) for fault in order.faults.values()]
+    for wave_id in order.ordered:
+        try:
+            reference_tables(paths, load_wave(paths, wave_id))
+        except HotlineError as fault:
+            faults.append(str(fault))
+    if faults:
+        raise HotlineError("\n".join(faults))
+    return ", ".join(order.ordered) or "无 / none"
 
 
 def _suites(_: Paths) -> str:

@@ -7,24 +7,24 @@ reads it. One run at a time per installation is what makes a single file enough.
 
 A kept connection leaves new events in the write-ahead log, where Dagster's file watcher, which watches the main file,
 misses them. So run pages are fed by polling.
-
-And one correction to it: a run whose process was killed can not say that it has ended.
 """
 
 import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import sqlalchemy as sa
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
 from dagster._serdes import ConfigurableClassData
 
-from dagster_project.team import own_mark
+from dagster_project.paths import Paths, paths
+from dagster_project.runs import RecordedEnds
 
 BUSY_SECONDS = 60  # the UI reads while a run writes
 POLL_SECONDS = 0.5  # until a page shows an event
@@ -32,7 +32,7 @@ POLL_SECONDS = 0.5  # until a page shows an event
 Callback = Callable[[EventLogEntry, str], None]
 
 
-class RunHistory(ConsolidatedSqliteEventLogStorage):
+class RunHistory(RecordedEnds, ConsolidatedSqliteEventLogStorage):
     """Event log of one installation; configured in dagster.yaml with `base_dir`."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
@@ -40,6 +40,10 @@ class RunHistory(ConsolidatedSqliteEventLogStorage):
         self._poller: threading.Thread | None = None
         self._disposed = threading.Event()
         super().__init__(base_dir, inst_data)
+
+    @property
+    def installation(self) -> Paths:
+        return replace(paths(), home=Path(self._base_dir).parent)  # of this history, whatever the environment names
 
     @cached_property
     def _engine(self) -> sa.Engine:
@@ -94,16 +98,3 @@ class RunHistory(ConsolidatedSqliteEventLogStorage):
         self._disposed.set()
         super().dispose()
         self._engine.dispose()
-
-
-def end_abandoned_runs(instance: dg.DagsterInstance, but: str | None = None) -> None:
-    """Mark as failed what the history shows as running in this installation, `but` for one run id.
-
-    Whoever calls holds the installation (`lock.run_lock`), which proves that no other run is at work in it.
-    Of the other installations that share the history it proves nothing: their runs bear another mark.
-    """
-    statuses = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
-    unended = dg.RunsFilter(statuses=statuses, tags=own_mark())
-    for run in instance.get_runs(unended):
-        if run.run_id != but:
-            instance.report_run_failed(run, "进程已被终止,运行未完成 / its process was killed before the run had ended")

@@ -10,15 +10,15 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagster_project import history_files, runlog, team
-from dagster_project.errors import Busy, Interrupted, NotReconciled, UsageError, explained
+from dagster_project.errors import HotlineError, Interrupted, UsageError, explained
 from dagster_project.files import flush_folder, remove, replace_files, set_aside
-from dagster_project.ingest.wave import export_files, list_waves, load_wave
+from dagster_project.ingest.wave import export_files, load_wave, order_waves
 from dagster_project.lock import run_lock
 from dagster_project.paths import PROJECT, Paths
 from dagster_project.transform.dbt_step import warm_up
@@ -64,6 +64,9 @@ schedule_storage:
   module: dagster._core.storage.schedules
   class: SqliteScheduleStorage
   config: {{base_dir: {{env: DAGSTER_HOME}}}}
+run_launcher:
+  module: dagster_project.runs
+  class: RunLauncher
 concurrency:
   runs:
     max_concurrent_runs: 1 # DuckDB has one writer
@@ -93,36 +96,52 @@ class Request:
     target: str = DUCKDB.name  # the engine that executes the dbt steps
 
 
+@dataclass
+class Attempt:
+    """What is known of a run that may be stopped: its wave, and its id as soon as Dagster has it."""
+
+    wave: str | None = None
+    run_id: str | None = None
+
+
 def run_wave(paths: Paths, wave_id: str, request: Request) -> RunOutcome:
     """Run a wave through its job.
 
     Raises the failure that stopped the run: InputRejected, GateFailed, Busy, NotReconciled, UsageError.
     """
     started = time.perf_counter()
-    with run_lock(paths), _our_failures(paths, wave_id):
+    attempt = Attempt(wave_id)
+    with _our_failures(paths, attempt), run_lock(paths):
         wave = load_wave(paths, wave_id)
         GATE.warm_up()
         warm_up(paths)
+        from dagster._core.utils import make_new_run_id
+
         from dagster_project.definitions import defs
+        from dagster_project.runs import COMMAND_TAG, USER_TAG, run_process
 
         with dagster_instance(paths) as instance:
             instance.add_dynamic_partitions("waves", [wave_id])
             job = defs.resolve_job_def(f"{wave.kind}_wave")
             wanted = [key for key in job.asset_layer.selected_asset_keys if key.to_user_string() != "report"]
             logging.getLogger("hotline").info("%s:开始 / started", wave_id)
-            result = job.execute_in_process(
-                instance=instance,
-                partition_key=wave_id,
-                asset_selection=None if request.report else wanted,
-                run_config={
-                    "ops": {
-                        "scores": {"config": {"lines": list(request.lines)}},
-                        "release": {"config": {"publish": request.publish}},
+            attempt.run_id = make_new_run_id()
+            with run_process(paths, attempt.run_id):  # before the run exists: whenever it is killed, that shows
+                result = job.execute_in_process(
+                    instance=instance,
+                    run_id=attempt.run_id,
+                    tags={COMMAND_TAG: runlog.command(), USER_TAG: runlog.user(), **team.own_mark()},
+                    partition_key=wave_id,
+                    asset_selection=None if request.report else wanted,
+                    run_config={
+                        "ops": {
+                            "scores": {"config": {"lines": list(request.lines)}},
+                            "release": {"config": {"publish": request.publish}},
+                        },
+                        "resources": {"installation": {"config": {"target": request.target}}},
+                        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
                     },
-                    "resources": {"installation": {"config": {"target": request.target}}},
-                    "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-                },
-            )
+                )
     (made,) = (
         each.metadata["release"].value
         for event in result.get_asset_materialization_events()
@@ -134,23 +153,46 @@ def run_wave(paths: Paths, wave_id: str, request: Request) -> RunOutcome:
     return RunOutcome(wave_id, wave.is_synthetic, result.run_id, paths.releases(wave_id) / str(made), index, seconds)
 
 
-def run_waves(paths: Paths, wave_ids: tuple[str, ...], request: Request) -> list[RunOutcome]:
-    """Run several waves (none named: all under raw/), each after its baseline. Lines need one wave."""
-    ordered = [wave_id for wave_id in waves_in_order(paths) if not wave_ids or wave_id in wave_ids]
+def run_waves(
+    paths: Paths, wave_ids: tuple[str, ...], request: Request
+) -> tuple[list[RunOutcome], dict[str, HotlineError]]:
+    """Run several waves (none named: all under raw/), each after its baseline. Lines need one wave.
+
+    Returns the outcomes, and what is wrong with waves that were left out: those declared wrongly, where none is named.
+    """
+    with _our_failures(paths, Attempt(wave_ids[0] if len(wave_ids) == 1 else None)):
+        ordered, faults = _selected(paths, wave_ids, request)
+    for wave_id, fault in faults.items():
+        logging.getLogger("hotline").warning("%s:跳过 / left out: %s", wave_id, fault)
+        _log_failure(paths, Attempt(wave_id), fault)
+    return [run_wave(paths, wave_id, request) for wave_id in ordered], faults
+
+
+def _selected(paths: Paths, wave_ids: tuple[str, ...], request: Request) -> tuple[list[str], dict[str, HotlineError]]:
+    order = order_waves(paths)
     for wave_id in wave_ids:
-        load_wave(paths, wave_id)  # says what is wrong with one that is not among them
-    if request.lines and len(ordered) != 1:
+        if wave_id in order.faults:
+            raise order.faults[wave_id]
+        load_wave(paths, wave_id)  # raises where there is no such wave
+    ordered = [wave_id for wave_id in order.ordered if not wave_ids or wave_id in wave_ids]
+    faults = {} if wave_ids else order.faults
+    if request.lines and len(ordered) + len(faults) != 1:
         raise UsageError("--line 需要且只能配一个 --wave / --line needs exactly one --wave")
-    if not ordered:
+    if not ordered and not faults:
         raise UsageError("raw/ 下没有任何监测期 / there is no wave under raw/")
     engine_named(request.target)  # says what is wrong with it before anything is read
-    return [run_wave(paths, wave_id, request) for wave_id in ordered]
+    return ordered, faults
 
 
-def synthetic_waves(paths: Paths, lacking_exports: bool) -> list[str]:
-    """Waves that may be simulated, each after its baseline; only those without exports where asked."""
-    waves = [load_wave(paths, wave_id) for wave_id in waves_in_order(paths)]
-    return [wave.id for wave in waves if wave.is_synthetic and not (lacking_exports and export_files(paths, wave))]
+def synthetic_waves(paths: Paths, lacking_exports: bool) -> tuple[list[str], dict[str, HotlineError]]:
+    """Waves that may be simulated, each after its baseline, and what is wrong with those declared wrongly.
+
+    `lacking_exports`: only those without exports.
+    """
+    order = order_waves(paths)
+    waves = [load_wave(paths, wave_id) for wave_id in order.ordered]
+    chosen = [wave.id for wave in waves if wave.is_synthetic and not (lacking_exports and export_files(paths, wave))]
+    return chosen, order.faults
 
 
 def prepare_ui(
@@ -236,30 +278,21 @@ def _require_shared() -> None:
 
 
 def _prepare_instance(paths: Paths) -> None:
+    order = order_waves(paths)
+    for fault in order.faults.values():
+        logging.getLogger("hotline").warning("%s", fault)
     with dagster_instance(paths) as instance:
-        instance.add_dynamic_partitions("waves", waves_in_order(paths))
+        instance.add_dynamic_partitions("waves", order.ordered)
         if (pool := team.pool()) is not None:
             # the queue gives a pool its limit only after it has once let runs of it through
             instance.event_log_storage.initialize_concurrency_limit_to_default(pool)
-        _end_abandoned_runs(paths, instance)
+        from dagster_project.runs import end_runs_of_before
+
+        end_runs_of_before(paths, instance)  # the queue starts nothing while the history shows a run
 
 
 def _beside_python(program: str) -> str:
     return str(Path(sys.executable).with_name(program))
-
-
-def waves_in_order(paths: Paths) -> list[str]:
-    """Every wave under raw/, each after its baseline. Raises UsageError where baselines form a circle."""
-    baselines = {wave_id: load_wave(paths, wave_id).baseline for wave_id in list_waves(paths)}
-    ordered: list[str] = []
-    remaining = sorted(baselines)
-    while remaining:
-        ready = [wave_id for wave_id in remaining if baselines[wave_id] not in remaining]
-        if not ready:
-            raise UsageError(f"基期互相引用 / baselines refer to one another: {', '.join(remaining)}")
-        ordered += ready
-        remaining = [wave_id for wave_id in remaining if wave_id not in ready]
-    return ordered
 
 
 @contextmanager
@@ -346,23 +379,15 @@ def write_dagster_yaml(dagster_home: Path, settings: str = DAGSTER_YAML) -> None
         replace_files({config: settings.encode()})
 
 
-def _end_abandoned_runs(paths: Paths, instance: "dg.DagsterInstance") -> None:
-    """The UI starts no run while its history has one that has not ended; where one is at work, it is not abandoned."""
-    from dagster_project.history import end_abandoned_runs
-
-    with suppress(Busy), run_lock(paths):
-        end_abandoned_runs(instance)
-
-
 @contextmanager
-def _our_failures(paths: Paths, wave_id: str) -> Iterator[None]:
+def _our_failures(paths: Paths, attempt: Attempt) -> Iterator[None]:
     """Dagster wraps what a step raises; the failure that we can explain is logged, and what the caller gets."""
     try:
         yield
     except BaseException as error:
         cause = _interruption(error) or explained(error)
         if cause is not None or isinstance(error, Exception):
-            _log_failure(paths, wave_id, cause or error)
+            _log_failure(paths, attempt, cause or error)
         if cause is None:
             raise
         raise cause from error
@@ -377,12 +402,15 @@ def _interruption(error: BaseException) -> Interrupted | None:
     return Interrupted("已中断;再次运行同一命令即可 / interrupted; run the same command again")
 
 
-def _log_failure(paths: Paths, wave_id: str, error: BaseException) -> None:
-    _log(lambda: runlog.record_failure(paths, wave_id, error))
+def _log_failure(paths: Paths, attempt: Attempt, error: BaseException) -> None:
+    """Record what stopped a run, unless the end of the run was recorded already."""
+    exit_code = error.exit_code if isinstance(error, HotlineError) else HotlineError.exit_code
+    origin = runlog.Origin(runlog.user(), runlog.command(), attempt.run_id)
+    _log(lambda: runlog.record_failure(paths, attempt.wave, type(error).__name__, exit_code, origin))
 
 
 def _log(record: Callable[[], None]) -> None:
     try:
         record()
-    except NotReconciled as damaged:  # told beside what stopped the run, and not in its place
-        logging.getLogger("hotline").warning("%s", damaged)
+    except (HotlineError, OSError) as refused:  # reported next to what stopped the run, and not in its place
+        logging.getLogger("hotline").warning("%s", refused)

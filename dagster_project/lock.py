@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import IO
 
 from dagster_project.errors import Busy
@@ -24,6 +25,8 @@ from dagster_project.private import keep_private, make_private
 _held: dict[str, "_Held"] = {}
 _guard = threading.Lock()
 
+# How long to wait for another process that appends a record; it needs milliseconds.
+APPEND_SECONDS = 30.0
 # How long a holder may take from getting the lock to saying so.
 SECONDS_TO_SAY_SO = 2.0
 
@@ -95,3 +98,35 @@ def _is_alive(pid: int) -> bool:
     except PermissionError:  # another user's
         return True
     return True
+
+
+def is_held(paths: Paths) -> bool:
+    """Whether a process holds the installation at this moment."""
+    if not paths.lock.exists():
+        return False
+    with paths.lock.open(encoding="utf-8") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+@contextlib.contextmanager
+def append_lock(path: Path) -> Iterator[None]:
+    """Hold `path` for one append to a log. Raises Busy where another process keeps it for APPEND_SECONDS.
+
+    Apart from the installation: a run that may not have that must still record so.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + APPEND_SECONDS
+    with path.open("a", encoding="utf-8") as handle:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise Busy(f"另一进程占用日志 / another process holds the log: {path}") from None
+                time.sleep(0.01)
+        yield

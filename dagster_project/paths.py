@@ -150,8 +150,21 @@ class Paths:
         return self.home / "log.jsonl"
 
     @property
+    def log_lock(self) -> Path:
+        """Held while a record is appended to the log."""
+        return self.home / "log.lock"
+
+    @property
     def lock(self) -> Path:
         return self.home / "run.lock"
+
+    def running(self, run_id: str) -> Path:
+        """Held by the process that executes the run; gone when that ends."""
+        return self.home / "running" / _name(run_id)
+
+    def running_files(self) -> list[Path]:
+        """The files of `running` that exist, those of killed processes too."""
+        return [path for path in (self.home / "running").glob("*") if NAME.fullmatch(path.name)]
 
 
 def _name(text: str) -> str:

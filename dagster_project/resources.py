@@ -5,17 +5,18 @@ Does not belong here: connections (DuckDB has one writer; each step opens and cl
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import dagster as dg
 
-from dagster_project.history import end_abandoned_runs
 from dagster_project.ingest.wave import list_waves
 from dagster_project.inputs import record_inputs
 from dagster_project.lock import run_lock
 from dagster_project.partitions import require_wave, waves
 from dagster_project.paths import Paths, paths
 from dagster_project.recovery import clear_state_folder
+from dagster_project.runlog import within
+from dagster_project.runs import end_abandoned_runs, origin_of, run_process
 from dagster_project.team import keep_connections, own_mark
 from dagster_project.transform.engine import DUCKDB, Engine, engine_named
 
@@ -48,14 +49,19 @@ class Installation(dg.ConfigurableResource):
         if _is_over(context):
             yield self
             return
-        wave_id = require_wave(context.run.tags, list_waves(self.paths)) if context.run is not None else None
-        with run_lock(self.paths):
+        with ExitStack() as stack:
+            if context.run is not None:
+                stack.enter_context(run_process(self.paths, context.run.run_id))
+                stack.enter_context(within(origin_of(context.run)))
+            if context.instance is not None and context.run is not None and own_mark():
+                # before the lock: whose run it is must be known of one that may not have it
+                keep_connections(context.instance)
+                context.instance.add_run_tags(context.run.run_id, own_mark())
+            wave_id = require_wave(context.run.tags, list_waves(self.paths)) if context.run is not None else None
+            stack.enter_context(run_lock(self.paths))
             clear_state_folder(self.paths, _wave_of(context))
             if context.instance is not None:
-                if context.run is not None and own_mark():
-                    keep_connections(context.instance)
-                    context.instance.add_run_tags(context.run.run_id, own_mark())
-                end_abandoned_runs(context.instance, but=context.run.run_id if context.run else None)
+                end_abandoned_runs(self.paths, context.instance, but=context.run.run_id if context.run else None)
                 if wave_id is not None:
                     context.instance.add_dynamic_partitions(str(waves.name), [wave_id])
                     record_inputs(context.instance, self.paths, wave_id, logger)

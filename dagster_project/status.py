@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dagster_project.corrections.ledger import PENDING, read_ledger
-from dagster_project.errors import Damaged
-from dagster_project.ingest.wave import export_files, list_waves, load_wave
+from dagster_project.errors import Damaged, HotlineError
+from dagster_project.ingest.wave import export_files, list_waves, load_wave, order_waves
 from dagster_project.paths import Paths
 from dagster_project.release.folder import current_id, fieldwork_flags, read_manifest, whole_release
 from dagster_project.transform.scope import line_fingerprints, scored_fingerprints
@@ -18,13 +18,15 @@ def wave_statuses(paths: Paths) -> list[dict[str, Any]]:
     """One record per wave under raw/.
 
     Exports, stale lines (null: never ingested), current release with its flags, and counts of corrections
-    that are pending, or that the release does not show as the ledger has them. Raises what `read_ledger` raises.
+    that are pending, or that the release does not show as the ledger has them. `fault`: what is wrong with
+    the declaration; then what that says is null. Raises what `read_ledger` raises.
     """
-    return [_status(paths, wave_id) for wave_id in list_waves(paths)]
+    faults = order_waves(paths).faults
+    return [_status(paths, wave_id, faults.get(wave_id)) for wave_id in list_waves(paths)]
 
 
-def _status(paths: Paths, wave_id: str) -> dict[str, Any]:
-    wave = load_wave(paths, wave_id)
+def _status(paths: Paths, wave_id: str, fault: HotlineError | None) -> dict[str, Any]:
+    wave = load_wave(paths, wave_id) if fault is None else None
     try:
         folder = whole_release(paths.current(wave_id))
     except Damaged as damaged:
@@ -34,9 +36,10 @@ def _status(paths: Paths, wave_id: str) -> dict[str, Any]:
     release = current_id(paths.current(wave_id))
     return {
         "wave": wave_id,
-        "label": wave.label,
-        "synthetic": wave.is_synthetic,
-        "n_exports": len(export_files(paths, wave)),
+        "fault": None if fault is None else str(fault),
+        "label": wave.label if wave else None,
+        "synthetic": wave.is_synthetic if wave else None,
+        "n_exports": len(export_files(paths, wave)) if wave else None,
         "n_stale_lines": _stale_lines(paths, wave_id),
         "release": release,
         "path": str(folder) if folder else None,

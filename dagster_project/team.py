@@ -25,9 +25,19 @@ URL = re.compile(r"postgresql(\+psycopg2)?://[^/\s]*/[^/?\s]+(\?\S*)?")
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 
 SETTINGS = """\
-storage:
-  postgres:
-    postgres_url: {env: HOTLINE_POSTGRES_URL} # read by each process itself, written nowhere
+# the URL is read by each process itself, and written nowhere
+event_log_storage:
+  module: dagster_project.shared_history
+  class: SharedRunHistory
+  config: {postgres_url: {env: HOTLINE_POSTGRES_URL}}
+run_storage:
+  module: dagster_postgres
+  class: PostgresRunStorage
+  config: {postgres_url: {env: HOTLINE_POSTGRES_URL}}
+schedule_storage:
+  module: dagster_postgres
+  class: PostgresScheduleStorage
+  config: {postgres_url: {env: HOTLINE_POSTGRES_URL}}
 run_coordinator:
   module: dagster._core.run_coordinator
   class: QueuedRunCoordinator

@@ -114,12 +114,15 @@ class Declaration:
 def read_declaration(path: Path, shown_as: str) -> Declaration:
     """The YAML mapping of a file. A file that is not one comes back empty, with the fault in `faults`."""
     declaration = Declaration({}, shown_as)
-    fault = _unreadable(path)
-    if fault is not None:
-        declaration.faults.append(f"{shown_as}: {fault}")
-        return declaration
     try:
+        fault = _unreadable(path)
+        if fault is not None:
+            declaration.faults.append(f"{shown_as}: {fault}")
+            return declaration
         content = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)
+    except OSError as error:
+        declaration.faults.append(f"{shown_as}: 无法读取 / cannot be read: {error.strerror}")
+        return declaration
     except UnicodeDecodeError as error:
         declaration.faults.append(f"{shown_as}: 不是 UTF-8 文本 / not UTF-8 text: {error.reason}")
         return declaration

@@ -27,7 +27,7 @@ from dagster_project.ingest.header_search import MAX_ROWS, search_rows, search_t
 from dagster_project.ingest.personal import found_in
 from dagster_project.ingest.plain_csv import byte_view, plain_records
 from dagster_project.ingest.profile import FileFormat, Profile, normal
-from dagster_project.ingest.wave import Export, Wave
+from dagster_project.ingest.wave import Export, Wave, named_files
 from dagster_project.ingest.workbook import column_letters, read_workbook
 from dagster_project.paths import Paths
 
@@ -110,7 +110,7 @@ def deliveries(paths: Paths, wave: Wave) -> list[Delivery]:
     folder = paths.wave_raw(wave.id)
     if folder.resolve() != paths.raw.resolve() / wave.id:
         raise FileRejected([Found(Fault.NOT_A_FILE, Place(wave.id))])
-    named = [(export, sorted(folder.glob(export.glob))) for export in wave.exports]
+    named = [(export, named_files(folder, export.glob)) for export in wave.exports]
     found = [Found(Fault.NO_FILE, Place(f"{wave.id}/"), detail=export.glob) for export, files in named if not files]
     found += _claimed_wrongly(folder, named)
     result = []

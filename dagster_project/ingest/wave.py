@@ -4,13 +4,13 @@ Belongs here: what may stand in wave.yml, and which files its exports name. Does
 here: the content of exports (`read.py`), method and frame (`reference.py`).
 """
 
-import hashlib
-import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from dagster_project.errors import UsageError
+from dagster_project.errors import HotlineError, InputRejected, UsageError
 from dagster_project.ingest.declaration import Declaration, read_declaration
 from dagster_project.ingest.faults import reject, shown
 from dagster_project.ingest.reference import reference_tables
@@ -19,10 +19,15 @@ from dagster_project.paths import WAVE_ID, Paths
 from dagster_project.schema import EXPORT_TABLES
 
 __all__ = [
-    "Export", "Plan", "Simulation", "Threshold", "Wave", "export_files", "list_waves", "load_wave", "reference_tables",
+    "Export", "Plan", "Simulation", "Threshold", "Wave", "WaveOrder", "export_files", "list_waves", "load_wave",
+    "named_files", "order_waves", "reference_tables",
 ]  # fmt: skip
 
 KINDS = ("annual", "adhoc")
+# hidden files, Excel's mark of an open workbook, and what browsers, copying programs and editors have not finished
+TEMPORARY = re.compile(
+    r"\..*|~\$.*|.*\.(part|partial|filepart|crdownload|opdownload|download|tmp|temp|swp)|.*~", re.IGNORECASE | re.DOTALL
+)
 # the longest name that a file can have
 MAX_NAME_BYTES = 255
 
@@ -95,17 +100,53 @@ def list_waves(paths: Paths) -> list[str]:
 def export_files(paths: Paths, wave: Wave) -> list[Path]:
     """What the globs of a wave's exports name, each file once, by name; nothing is opened."""
     folder = paths.wave_raw(wave.id)
-    return sorted({path for export in wave.exports for path in folder.glob(export.glob)})
+    return sorted({path for export in wave.exports for path in named_files(folder, export.glob)})
 
 
-def input_state(paths: Paths, wave: Wave) -> str | None:
-    """Digest of names, sizes and times of the wave's exports and its ledger; None without exports. Opens nothing."""
-    exports = export_files(paths, wave)
-    if not exports:
-        return None
-    ledger = paths.ledger(wave.id)
-    seen = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in exports + [ledger] * ledger.exists()]
-    return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
+def named_files(folder: Path, glob: str) -> list[Path]:
+    """The files that a glob names, by name, without those that programs leave beside a file that they write."""
+    return sorted(path for path in folder.glob(glob) if not TEMPORARY.fullmatch(path.name))
+
+
+@dataclass(frozen=True)
+class WaveOrder:
+    """Every wave under raw/: `ordered` can be run, each after its baseline; `faults` says why the others cannot."""
+
+    ordered: list[str]
+    faults: dict[str, HotlineError]
+
+
+def order_waves(paths: Paths) -> WaveOrder:
+    """The waves in the order in which they run. A wave that is declared wrongly does not keep the others from it."""
+    baselines: dict[str, str | None] = {}
+    faults: dict[str, HotlineError] = {}
+    for wave_id in list_waves(paths):
+        try:
+            baselines[wave_id] = load_wave(paths, wave_id).baseline
+        except HotlineError as fault:
+            faults[wave_id] = fault
+    for wave_id in baselines:
+        if (circle := _circle(baselines, wave_id)) is not None:
+            faults[wave_id] = InputRejected(
+                f"{wave_id}/wave.yml: baseline: 基期互相引用 / baselines refer to one another: {' → '.join(circle)}"
+            )
+    ordered: list[str] = []
+    remaining = [wave_id for wave_id in baselines if wave_id not in faults]
+    while remaining:
+        ready = [wave_id for wave_id in remaining if baselines[wave_id] not in remaining]
+        ordered += ready
+        remaining = [wave_id for wave_id in remaining if wave_id not in ready]
+    return WaveOrder(ordered, faults)
+
+
+def _circle(baselines: Mapping[str, str | None], wave_id: str) -> list[str] | None:
+    """The baselines that lead from a wave back to itself; None where they do not."""
+    path = [wave_id]
+    while (baseline := baselines.get(path[-1])) is not None and baseline not in path[1:]:
+        path.append(baseline)
+        if baseline == wave_id:
+            return path
+    return None
 
 
 def load_wave(paths: Paths, wave_id: str) -> Wave:

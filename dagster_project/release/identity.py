@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from dagster_project.claims.narrative import sources
@@ -44,7 +45,12 @@ def code_version() -> str:
 
 
 def declaration_files(paths: Paths, wave: Wave) -> dict[str, str]:
-    """{name below raw/: sha256} of what the wave declares: wave.yml, frame, method version, profiles, texts.
+    """{name below raw/: sha256} of `declared_paths`."""
+    return {path.relative_to(paths.raw).as_posix(): sha256_of(path) for path in declared_paths(paths, wave)}
+
+
+def declared_paths(paths: Paths, wave: Wave) -> list[Path]:
+    """The files below raw/ of what the wave declares: wave.yml, frame, method version, profiles, texts.
 
     The vendors' profiles belong to it: by another one, the same exports say something else. SHA256SUMS
     does not: it repeats hashes that name the release already, so freezing a wave makes no other release.
@@ -56,7 +62,7 @@ def declaration_files(paths: Paths, wave: Wave) -> dict[str, str]:
         files.append(texts.recommendations)
     if texts.template.is_relative_to(paths.raw):  # another is part of the code
         files.append(texts.template)
-    return {path.relative_to(paths.raw).as_posix(): sha256_of(path) for path in sorted(set(files))}
+    return sorted(set(files))
 
 
 def declaration_version(files: Mapping[str, str]) -> str:
