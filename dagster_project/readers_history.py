@@ -4,15 +4,17 @@ Even to read, SQLite creates and deletes `-wal` and `-shm` files beside a databa
 those of the process that writes at the moment (`readonly_shm`); where there are none, nobody writes, and the file is
 read as it is (`immutable`). Connections live for one transaction, so each finds out anew.
 
-Belongs here: these storages, and the Dagster home of a reader, which is temporary. Does not belong here: the
+Belongs here: these storages, and the folders of a reader's processes, which are temporary. Does not belong here: the
 history that is written (`history.py`).
 """
 
 import os
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from dagster_project import team
 from dagster_project.history import BUSY_SECONDS, RunHistory
 from dagster_project.launch import DAGSTER_YAML, SETTINGS, SHARED_DAGSTER_YAML, write_dagster_yaml
 from dagster_project.paths import Paths
+from dagster_project.transform.dbt_step import PARSED
 
 READERS_YAML = f"""\
 {SETTINGS}\
@@ -41,9 +44,13 @@ CONFIG = {"base_dir": StringSource, "empty_dir": StringSource}
 
 @contextmanager
 def readers_instance(paths: Paths) -> Iterator[dg.DagsterInstance]:
-    """A Dagster instance that shows the history of the installation; what it writes itself goes to a temporary home."""
+    """A Dagster instance that shows the history of the installation and writes to a temporary folder.
+
+    The code server, which this process starts, gets a temporary state folder too: it parses the dbt project there.
+    """
     with tempfile.TemporaryDirectory(prefix="hotline-readers-") as folder:
         home = Path(folder)
+        os.environ["HOTLINE_HOME"] = str(_state_of_readers(paths, home / "state"))
         os.environ["DAGSTER_HOME"] = folder  # of the code server too
         if team.is_shared():
             team.require_reachable()
@@ -57,6 +64,16 @@ def readers_instance(paths: Paths) -> Iterator[dg.DagsterInstance]:
             write_dagster_yaml(home, READERS_YAML)
         with dg.DagsterInstance.from_config(folder) as instance:
             yield instance
+
+
+def _state_of_readers(paths: Paths, home: Path) -> Path:
+    """A state folder with nothing but what dbt has parsed, so that it need not be parsed again."""
+    own = replace(paths, home=home)
+    own.dbt_target.mkdir(parents=True)
+    for name in (*PARSED, "fingerprint"):
+        with suppress(FileNotFoundError):  # not parsed yet
+            shutil.copyfile(paths.dbt_target / name, own.dbt_target / name)
+    return home
 
 
 class ReadersEvents(RunHistory):

@@ -216,14 +216,14 @@ def state(home: Path) -> dict[str, Any]:
             path.lstat().st_mtime_ns,
             hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() and not path.is_symlink() else "",
         )
-        for path in [home, *home.rglob("*")]
+        for path in ([home, *home.rglob("*")] if home.exists() else [])
     }
 
 
 WITH_EVENTS = "{ runsOrError { ... on Runs { results { runId status stats { __typename } } } } }"
 
 
-@pytest.mark.parametrize("history", ["closed", "killed", "none"])
+@pytest.mark.parametrize("history", ["closed", "killed", "none", "no state folder"])
 def test_a_read_only_session_leaves_every_byte_as_it_is(copy: Installation, history: str) -> None:
     """Whatever is asked: every mutation of the schema, dry runs, pages, a WebSocket; also after a run was killed."""
     home = copy.paths.home
@@ -234,11 +234,15 @@ def test_a_read_only_session_leaves_every_byte_as_it_is(copy: Installation, hist
         assert event_log.with_name("event_log.db-wal").stat().st_size
     if history == "none":
         shutil.rmtree(home / "dagster")
+        (home / "dbt_target" / "fingerprint").write_text("of another version")
+    if history == "no state folder":
+        shutil.rmtree(home)
     before = state(home)
     port = free_port()
     with served(copy, port, "--read-only"):
         runs = graphql(port, WITH_EVENTS)["runsOrError"]["results"]
-        assert len(runs) == (0 if history == "none" else 2)
+        assert len(runs) == (2 if history in ("closed", "killed") else 0)
+        assert graphql(port, "{ assetNodes { id } }")["assetNodes"]  # the code location has loaded
         for path in ("/", "/runs", "/assets/release", "/overview"):
             assert ask(port, path)[0] == 200
         calls = every_mutation()
