@@ -26,6 +26,8 @@ def read(path: Path) -> list[dict[str, Any]]:
     """
     if not path.exists():
         return []
+    if not path.is_file():
+        raise NotReconciled(f"{path.name} 不是文件 / is not a file: {path}")
     records: list[dict[str, Any]] = []
     previous = FIRST
     # bytes: a damaged one need not be a character

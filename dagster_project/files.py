@@ -141,7 +141,7 @@ def refusal(error: BaseException) -> str | None:
 
     Whoever raised it may have wrapped what the system said: each in the chain of causes is asked.
     """
-    for each in _chain(error):
+    for each in causes(error):
         if isinstance(each, OSError) and each.errno in REFUSED:
             return f"{os.strerror(each.errno)}: {each.filename}" if each.filename else os.strerror(each.errno)
         for words in REFUSING_WORDS:
@@ -150,7 +150,7 @@ def refusal(error: BaseException) -> str | None:
     return None
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
     """The error and its causes, each once: an error that is raised again can be among its own."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:

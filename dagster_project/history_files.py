@@ -14,7 +14,8 @@ from contextlib import closing
 from pathlib import Path
 
 from dagster_project.database import POLL_SECONDS, WAIT_SECONDS, busy
-from dagster_project.files import refusal
+from dagster_project.errors import Busy
+from dagster_project.files import causes, refusal
 from dagster_project.paths import Paths
 
 logger = logging.getLogger("hotline")
@@ -26,6 +27,7 @@ GROUPS = (RUNS, SCHEDULES)
 BESIDE = ("", "-wal", "-shm", "-journal")
 LAST_ROWS = 5000  # of a table: older ones are read by the UI alone
 IN_USE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+UNKNOWN = "pid 未知 / unknown"
 PRIMARY = 0xFF  # of SQLite's extended result codes
 
 
@@ -48,6 +50,14 @@ def database_names() -> list[str]:
     return [name for group in GROUPS for name in group]
 
 
+def busy_history(paths: Paths, error: BaseException) -> Busy | None:
+    """Busy where SQLite says, anywhere among the causes of `error`, that another program holds a lock."""
+    if not any(is_busy(each) for each in causes(error)):
+        return None
+    holders = {lock_holder(paths.dagster_home / name) for name in database_names()} - {UNKNOWN}
+    return busy(paths.dagster_home, ", ".join(sorted(holders)) or UNKNOWN)
+
+
 def is_busy(error: BaseException) -> bool:
     """Whether SQLite says that another program holds a lock."""
     return isinstance(error, sqlite3.Error) and _code(error) in IN_USE
@@ -59,7 +69,7 @@ def lock_holder(database: Path) -> str:
     for pid in _lock_pids(database):
         if pid != ours:
             return f"pid {pid} ({_program(pid)})"
-    return "pid 未知 / unknown"
+    return UNKNOWN
 
 
 def _existing(database: Path) -> list[Path]:

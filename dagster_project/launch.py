@@ -385,7 +385,7 @@ def _our_failures(paths: Paths, attempt: Attempt) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        cause = _interruption(error) or explained(error)
+        cause = _interruption(error) or explained(error) or history_files.busy_history(paths, error)
         if cause is not None or isinstance(error, Exception):
             _log_failure(paths, attempt, cause or error)
         if cause is None:

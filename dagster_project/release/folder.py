@@ -54,7 +54,7 @@ def keep(staged: Path, target: Path, recorded: str | None = None) -> None:
     made = sha256_of(staged / MANIFEST) if target.exists() else None
     if made is None:
         settle(staged, target)
-    elif _is_damaged(target, recorded) and (recorded or _manifest_hash(target)) in (None, made):
+    elif is_damaged(target, recorded) and (recorded or _manifest_hash(target)) in (None, made):
         replace_damaged(staged, target)
     else:
         _require_equal(staged, target)
@@ -62,8 +62,8 @@ def keep(staged: Path, target: Path, recorded: str | None = None) -> None:
 
 
 def replace_damaged(staged: Path, target: Path) -> None:
-    """Set the damaged release `target` aside and give `staged` its name."""
-    kept = set_aside(target.parents[2], target)
+    """Set the damaged release `target` aside, if anything is left of it, and give `staged` its name."""
+    kept = set_aside(target.parents[2], target) if target.exists() else "—"
     settle(staged, target)
     logger.warning(
         "发布 %s/%s 已损坏,现已修复;损坏的文件夹移至 %s / release %s/%s was damaged and is repaired; the damaged "
@@ -134,7 +134,8 @@ def _incomplete(folder: Path) -> Damaged:
     )
 
 
-def _is_damaged(folder: Path, recorded: str | None) -> bool:
+def is_damaged(folder: Path, recorded: str | None) -> bool:
+    """Whether a release is not whole, or its manifest not the one that the log has `recorded` (None: no record)."""
     return not is_whole(folder) or recorded not in (None, _manifest_hash(folder))
 
 

@@ -23,6 +23,7 @@ from dagster_project.paths import Paths
 from dagster_project.release.folder import MANIFEST, require_whole
 from dagster_project.release.identity import Identity
 from dagster_project.release.publish import require_known
+from dagster_project.release.repair import is_current_damaged, repair_current
 from dagster_project.release.scratch import run_apart
 
 Record = dict[str, Any]
@@ -40,14 +41,16 @@ class Proof:
 def verify(paths: Paths, wave_ids: tuple[str, ...], rebuild: bool) -> Proof:
     """Check the log, and of each wave (none named: all) its ledger, its releases, and the raw files of the current one.
 
-    With `rebuild` the current releases are made anew in an empty installation, from raw files, ledger and
+    With `rebuild` a damaged current release is repaired first, where the same one can be made again; then the current releases are made anew in an empty installation, from raw files, ledger and
     code alone, and must come out with the same bytes. Raises UsageError for an unknown wave.
     """
     for wave in wave_ids:
         require_known(paths, wave)
     waves = [*dict.fromkeys(wave_ids or list_waves(paths))]
+    unrepaired = [*_repair_faults(paths, waves)] if rebuild else []
     with run_lock(paths):  # what a run is changing can not be held against anything
         checked, faults = _held_against_records(paths, waves)
+    faults += unrepaired
     if rebuild and faults:
         faults.append("因以上问题未重做 / nothing was made anew because of these faults")
     elif rebuild:
@@ -56,6 +59,16 @@ def verify(paths: Paths, wave_ids: tuple[str, ...], rebuild: bool) -> Proof:
                 checked["重做 / rebuilt"] += 1
                 faults += _rebuild_faults(paths, wave)
     return Proof(dict(checked), faults)
+
+
+def _repair_faults(paths: Paths, waves: list[str]) -> Iterator[str]:
+    """Repair the damaged current releases; one text per release that cannot be repaired."""
+    for wave in waves:
+        if is_current_damaged(paths, wave):
+            try:
+                repair_current(paths, wave, _with_baselines(paths, wave))
+            except HotlineError as failed:
+                yield f"{wave}: 未能修复 / could not be repaired: {str(failed)[-LAST_WORDS:]}"
 
 
 def _held_against_records(paths: Paths, waves: list[str]) -> tuple[Counter[str], list[str]]:
@@ -97,7 +110,7 @@ def _frozen_faults(paths: Paths, wave: str) -> list[str]:
 def release_faults(folder: Path, recorded: str | None) -> Iterator[str]:
     """What is wrong with a release: its files, its manifest, its name."""
     place = f"releases/{folder.parent.name}/{folder.name}"
-    if not (folder / MANIFEST).exists():
+    if not (folder / MANIFEST).is_file():
         yield f"{place}: {MANIFEST} 缺失 / is missing"
         return
     if recorded is None:

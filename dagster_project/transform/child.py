@@ -17,7 +17,7 @@ from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 from dbt_common.events.base_types import EventMsg
 
-from dagster_project.database import connect
+from dagster_project.database import busy, connect, holder, is_lock_conflict
 from dagster_project.errors import HotlineError
 from dagster_project.paths import DBT_PROJECT, Paths
 from dagster_project.transform.confined import model_inputs
@@ -61,6 +61,8 @@ def answer(invocation: Invocation, tell: Callable[[NodeResult], None]) -> None:
     DuckDBConnectionManager.close_all_connections()
     if done.success and invocation.arguments[0] in WRITES and engine in (DUCKDB, WAREHOUSE):
         finish_step(paths)
+    if done.exception is not None and is_lock_conflict(str(done.exception)):
+        raise busy(paths.warehouse, holder(str(done.exception)))
     if done.exception is not None:
         raise HotlineError(f"dbt 未能运行 / dbt could not {invocation.arguments[0]}: {done.exception}")
     if isinstance(done.result, RunExecutionResult):  # of `build` and `test`

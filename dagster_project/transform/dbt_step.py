@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dagster_project.errors import GateFailed, HotlineError, UsageError
+from dagster_project.database import holder, is_lock_conflict
+from dagster_project.errors import Busy, GateFailed, HotlineError, UsageError
 from dagster_project.files import files_digest, flush, remove, replace_files, sha256_of
 from dagster_project.paths import DBT_PROJECT, Paths
 from dagster_project.transform.engine import DUCKDB, WAREHOUSE, Engine, versions
@@ -168,10 +169,13 @@ def _invoke(invocation: Invocation) -> Iterator[NodeResult]:
 
 
 def raise_for_failures(results: Iterable[NodeResult]) -> None:
-    """Raise GateFailed where a test failed, HotlineError where a model did; both name all of them."""
+    """Raise Busy where another program has the warehouse open, GateFailed where a test failed, HotlineError where a model did; both name all of them."""
     failed = [result for result in results if result.is_failed]
     if not failed:
         return
+    for result in failed:
+        if is_lock_conflict(result.message):
+            raise Busy(f"warehouse.duckdb 被其他程序占用 / is in use by another program: {holder(result.message)}")
     lines = [f"  {result.name}: {result.message.strip()}{_first_rows(result)}" for result in failed]
     text = "数据模型的检验未通过,未发布任何内容 / checks of the models failed, nothing is published:\n" + "\n".join(
         lines

@@ -400,3 +400,26 @@ def test_a_run_beside_a_program_that_holds_the_warehouse_is_busy_and_works_after
     assert not any(word in told(result) for word in NEVER), told(result)
     installation.run("--no-report")
     assert bytes_of(installation.paths.current(WAVE)) == undisturbed.undisturbed[undisturbed.standing()]
+
+
+def test_verify_repairs_a_damaged_release_and_then_proves_it(undisturbed: Small, tmp_path: Path) -> None:
+    installation = copied(undisturbed.installation, tmp_path / "copy")
+    released = installation.paths.current(WAVE).resolve()
+    expected = bytes_of(released)
+    as_text(released / MANIFEST)
+    assert installation.hotline("verify").code == NotReconciled.exit_code
+    result = installation.hotline("verify", "--rebuild", "--wave", WAVE)
+    assert "现已修复" in result.err, told(result)
+    assert bytes_of(released) == expected
+    assert [each["event"] for each in chain.read(installation.paths.log)][-1] == runlog.REPAIRED
+
+
+def test_a_lock_on_the_history_in_the_middle_of_a_run_is_busy(history: Paths) -> None:
+    error = sqlite3.OperationalError("database is locked")
+    error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    wrapped = RuntimeError("a step failed")
+    wrapped.__cause__ = error
+    found = history_files.busy_history(history, wrapped)
+    assert found is not None
+    assert found.exit_code == Busy.exit_code
+    assert history_files.busy_history(history, RuntimeError("something else")) is None
