@@ -41,8 +41,9 @@ class Proof:
 def verify(paths: Paths, wave_ids: tuple[str, ...], rebuild: bool) -> Proof:
     """Check the log, and of each wave (none named: all) its ledger, its releases, and the raw files of the current one.
 
-    With `rebuild` a damaged current release is repaired first, where the same one can be made again; then the current releases are made anew in an empty installation, from raw files, ledger and
-    code alone, and must come out with the same bytes. Raises UsageError for an unknown wave.
+    With `rebuild` a damaged current release is repaired first, where the same one can be made again. Then the current
+    releases are made again in an empty installation, from raw files, ledger and code alone, and must come out with
+    the same bytes. Raises UsageError for an unknown wave.
     """
     for wave in wave_ids:
         require_known(paths, wave)

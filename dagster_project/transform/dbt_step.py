@@ -169,7 +169,10 @@ def _invoke(invocation: Invocation) -> Iterator[NodeResult]:
 
 
 def raise_for_failures(results: Iterable[NodeResult]) -> None:
-    """Raise Busy where another program has the warehouse open, GateFailed where a test failed, HotlineError where a model did; both name all of them."""
+    """Raise GateFailed where a test failed, HotlineError where a model did; both name all of them.
+
+    Raises Busy where another program has the warehouse open.
+    """
     failed = [result for result in results if result.is_failed]
     if not failed:
         return
