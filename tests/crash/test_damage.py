@@ -330,7 +330,6 @@ def test_a_folder_in_the_place_of_current_is_told_and_moved_by_publishing(paths:
 # A file below the state folder, and how it is damaged, all at once: one run mends every one of them.
 AT_ONCE: dict[str, Damage] = {
     "warehouse.duckdb": truncated,
-    "warehouse.json": as_folder,
     "dbt_target/manifest.json": flipped,
     "dbt_target/compiled/hotline/models/scores/score_l1.sql": as_folder,
     "dagster/event_log.db": as_text,
