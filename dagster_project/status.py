@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dagster_project.corrections.ledger import PENDING, read_ledger
-from dagster_project.errors import Damaged, HotlineError
+from dagster_project.errors import Damaged, HotlineError, NotReconciled
 from dagster_project.ingest.wave import export_files, list_waves, load_wave, order_waves
 from dagster_project.paths import Paths
 from dagster_project.release.folder import current_id, fieldwork_flags, read_manifest, whole_release
@@ -19,7 +19,7 @@ def wave_statuses(paths: Paths) -> list[dict[str, Any]]:
 
     Exports, stale lines (null: never ingested), current release with its flags, and counts of corrections
     that are pending, or that the release does not show as the ledger has them. `fault`: what is wrong with
-    the declaration; then what that says is null. Raises what `read_ledger` raises.
+    the declaration; then what that says is null.
     """
     faults = order_waves(paths).faults
     return [_status(paths, wave_id, faults.get(wave_id)) for wave_id in list_waves(paths)]
@@ -51,8 +51,15 @@ def _status(paths: Paths, wave_id: str, fault: HotlineError | None) -> dict[str,
 
 
 def _corrections(paths: Paths, wave_id: str, manifest: Mapping[str, Any] | None) -> dict[str, int]:
-    """How many corrections wait for approval, and how many differ from those that the current release applied."""
-    ledger = read_ledger(paths, wave_id)
+    """How many corrections wait for approval, and how many differ from those that the current release applied.
+
+    Empty where the ledger cannot be read.
+    """
+    try:
+        ledger = read_ledger(paths, wave_id)
+    except NotReconciled as damaged:  # the other waves are listed all the same; a run of this one ends
+        logger.warning("%s", damaged)
+        return {}
     approved = {each.id for each in ledger.effective}
     in_release = {str(each["id"]) for each in manifest["corrections"]} if manifest else set()
     return {
