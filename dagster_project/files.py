@@ -31,8 +31,13 @@ REFUSING_WORDS = (
 
 def sha256_of(path: Path) -> str:
     # piece by piece: an export or the observations of a wave may be larger than the memory
-    with path.open("rb") as stream:
+    with open(path, "rb", opener=_without_waiting) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Opener under which a named pipe in a folder of exports is empty, instead of holding whoever looks at it."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def files_digest(files: Iterable[Path], root: Path | None = None) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dagster_project import history_files, runlog, team
+from dagster_project import console, history_files, runlog, team
 from dagster_project.errors import HotlineError, Interrupted, UsageError, explained
 from dagster_project.files import flush_folder, remove, replace_files, set_aside
 from dagster_project.ingest.wave import export_files, load_wave, order_waves
@@ -386,8 +386,9 @@ def _our_failures(paths: Paths, attempt: Attempt) -> Iterator[None]:
         yield
     except BaseException as error:
         cause = _interruption(error) or explained(error) or history_files.busy_history(paths, error)
-        if cause is not None or isinstance(error, Exception):
-            _log_failure(paths, attempt, cause or error)
+        is_interrupted = console.is_interrupted() or isinstance(error, KeyboardInterrupt)
+        if is_interrupted or cause is not None or isinstance(error, Exception):
+            _log_failure(paths, attempt, Interrupted() if is_interrupted else cause or error)
         if cause is None:
             raise
         raise cause from error

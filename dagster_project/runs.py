@@ -23,7 +23,7 @@ import dagster as dg
 from dagster._core.events import JobFailureData, RunFailureReason
 from dagster._core.storage.event_log.base import EventLogStorage
 
-from dagster_project import errors, runlog
+from dagster_project import console, errors, runlog
 from dagster_project.errors import Busy, HotlineError, Interrupted, UsageError
 from dagster_project.lock import run_lock
 from dagster_project.paths import Paths, paths
@@ -258,6 +258,8 @@ def _end_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> "DagsterEvent |
 def record_end(paths: Paths, run: dg.DagsterRun, event: "DagsterEvent") -> None:
     """Append what stopped the run to the log, once. A log that cannot be written is reported as a warning."""
     error, exit_code = what_stopped(event)
+    if console.is_interrupted():  # DuckDB, for one, turns Ctrl-C into a failure of its own
+        error, exit_code = Interrupted.__name__, Interrupted.exit_code
     try:
         runlog.record_failure(paths, run.tags.get("dagster/partition"), error, exit_code, origin_of(run))
     except (HotlineError, OSError) as refused:

@@ -273,6 +273,16 @@ def test_what_other_programs_leave_is_no_export(sensor: Sensor, wave: SmallWave,
     freeze_exports(wave.paths, WAVE, {"web_1.csv": "0" * 64})  # and no name for the list of a frozen wave
 
 
+def test_what_is_no_file_holds_nothing_up(sensor: Sensor, wave: SmallWave) -> None:
+    sensor.release(WAVE)
+    os.mkfifo(wave.folder / "web_9.csv")
+    assert sensor.asked() == [WAVE]  # the run refuses it
+    (wave.folder / "web_9.csv").unlink()
+    (wave.folder / "web_9.csv").mkdir()
+    assert sensor.asked() == []
+    assert WAVE in (sensor.message or "")
+
+
 # --- runs that were stopped --------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from dagster._core.utils import make_new_run_id
 
 from dagster_project import chain, errors, runlog
 from dagster_project.errors import HotlineError
-from dagster_project.launch import dagster_instance
+from dagster_project.launch import Attempt, _our_failures, dagster_instance
 from dagster_project.lock import append_lock, run_lock
 from dagster_project.paths import Paths
 from dagster_project.resources import Installation
@@ -310,6 +310,21 @@ def test_a_damaged_log_stops_no_run_from_ending(home: Paths, instance: dg.Dagste
     result = stopped_by(errors.GateFailed("x")).execute_in_process(instance=instance, raise_on_error=False)
     assert status(instance, result.run_id) == Status.FAILURE
     assert home.log.read_text() == "{}\n"
+
+
+def test_what_follows_ctrl_c_is_recorded_as_interrupted(
+    home: Paths, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(KeyboardInterrupt), _our_failures(home, Attempt("2023")):
+        raise KeyboardInterrupt  # before there is a run
+    monkeypatch.setattr("dagster_project.console.is_interrupted", lambda: True)
+    run_id = make_new_run_id()
+    with pytest.raises(ValueError, match="Query interrupted"), _our_failures(home, Attempt("2023", run_id)):
+        stopped_by(ValueError("Query interrupted")).execute_in_process(instance=instance, run_id=run_id)
+    assert [(each["error"], each["exit_code"], each.get("run_id")) for each in failures(home)] == [
+        ("Interrupted", 130, None),
+        ("Interrupted", 130, run_id),
+    ]
 
 
 # --- the lock of the log -----------------------------------------------------------------------
