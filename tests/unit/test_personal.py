@@ -131,6 +131,28 @@ def test_names_and_numbers_of_persons_are_held_back(wave: SmallWave) -> None:
     assert "13•••••••••" in told
 
 
+def test_tickets_of_line_and_day_are_kept_and_an_identity_card_among_them_is_not(wave: SmallWave) -> None:
+    tickets = [f"{row['7、热线编码']}202303{number:02}00{number:02}" for number, row in enumerate(wave.phone, start=1)]
+    for row, ticket in zip(wave.phone, tickets, strict=True):
+        row["22、工单编号"] = ticket
+    wave.phone[0]["22、工单编号"] = "11010519491231002X"
+    wave.phone[1]["22、工单编号"] = "110105202303020016"  # the right check digit, a county, and no line's code
+    wave.write()
+    assert wave.ingest().fault_counts == {"E_PERSONAL_DATA": 2}
+    assert set(bronze(wave, "phone_probes")["ticket_no"].to_pylist()) == set(tickets[2:])
+
+
+def test_equal_faults_are_told_once_with_their_number(wave: SmallWave) -> None:
+    for row in wave.dial[:5]:
+        row["任务编号"] = "P\ufe001"
+    wave.write()
+    report = wave.ingest()
+    assert report.fault_counts == {"E_CONTROL_CHARACTER": 5}
+    (message,) = report.messages
+    assert "U+FE00 VARIATION SELECTOR-1" in message
+    assert "4 more rows" in message
+
+
 def test_a_keyed_column_takes_names_and_tells_none(wave: SmallWave, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOTLINE_SECRET", SECRET)
     declare_keyed(wave, "survey_phone", "coder_id")
