@@ -31,16 +31,15 @@ def keep_private(home: Path) -> None:
 
     To be called with the installation held. The folder of another user stays as it is.
     """
-    mode = _folder_mode()
-    found = stat.S_IMODE(home.stat().st_mode)
-    if found & 0o777 == mode or home.stat().st_uid != os.geteuid():
+    found, mode = _modes(home)
+    if found == mode or home.stat().st_uid != os.geteuid():
         return
-    for folder, _, files in os.walk(home):
-        for path in (Path(folder), *(Path(folder, name) for name in files)):
-            _allow(path, mode)
+    for folder, folders, files in os.walk(home):
+        for name in (*folders, *files):
+            _allow(Path(folder, name))
     # last: until then, the next command does the rest of what a killed one has left
-    home.chmod(found & ~0o777 | mode)
-    before, now = f"{found & 0o777:04o}", f"{mode:04o}"
+    _allow(home)
+    before, now = f"{found:04o}", f"{mode:04o}"
     logger.warning(
         f"状态目录权限由 {before} 改为 {now} / the state folder had mode {before}, now it has {now} (docs/security.md)"
     )
@@ -51,17 +50,22 @@ def is_private(home: Path) -> bool:
     return not stat.S_IMODE(home.stat().st_mode) & 0o777 & ~_folder_mode()
 
 
-def _allow(path: Path, folder_mode: int) -> None:
+def _allow(path: Path) -> None:
     try:
-        found = path.lstat()
+        status = path.lstat()
     except FileNotFoundError:  # removed meanwhile, by a UI that is open
         return
-    if stat.S_ISLNK(found.st_mode) or found.st_uid != os.geteuid():
+    if stat.S_ISLNK(status.st_mode) or status.st_uid != os.geteuid():
         return
-    # the group may do what the owner may, but write
-    wanted = found.st_mode & 0o700 | (found.st_mode & 0o500) >> 3 & folder_mode
-    if found.st_mode & 0o777 != wanted:
-        path.chmod(stat.S_IMODE(found.st_mode) & ~0o777 | wanted)
+    found, wanted = _modes(path)
+    if found != wanted:
+        path.chmod(stat.S_IMODE(status.st_mode) & ~0o777 | wanted)
+
+
+def _modes(path: Path) -> tuple[int, int]:
+    """(who may do what now, and who shall): the owner as before, the group to read where that is asked for."""
+    found = path.stat().st_mode & 0o777
+    return found, found & 0o700 | (found & 0o500) >> 3 & _folder_mode()
 
 
 def _folder_mode() -> int:

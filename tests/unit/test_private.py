@@ -89,3 +89,10 @@ def test_the_doctor_finds_an_open_folder(paths: Paths) -> None:
     assert not finding()
     keep_private(paths.home)
     assert finding()
+
+
+def test_what_the_owner_may_not_write_stays_so(paths: Paths) -> None:
+    make_private(paths.home)
+    paths.home.chmod(0o555)
+    keep_private(paths.home)
+    assert modes(paths.home)["."] == "500"
