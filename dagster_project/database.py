@@ -3,13 +3,14 @@
 Belongs here: what a connection may touch, how a name stands in a query, who else has the file open. Does
 not belong here: queries.
 The suites' queries and dbt's models are text that somebody edits; a confined connection reads neither
-passwords nor keys, writes nothing beside the data, and can not be talked out of it.
+passwords nor keys, writes nothing beside the data, and can not be talked out of it. What such a text
+reads is named `input://…` and cannot be written (`read_only_files.py`).
 """
 
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("hotline")
 Opened = TypeVar("Opened")
 
+INPUT = "input"  # the scheme of files that are read and not written
 # What can be said only while a database is opened.
 OPTIONS = {
     "autoinstall_known_extensions": "false",
@@ -31,6 +33,7 @@ OPTIONS = {
     "allow_extension_repositories": "forbidden",
     "allow_persistent_secrets": "false",
     "python_enable_replacements": "false",  # a name in a query is a table, never a variable of Python
+    "enable_external_file_cache": "false",  # input files are on this disk: a copy in memory serves nobody
 }
 # How long to wait for another program that has a database open.
 WAIT_SECONDS = 10.0
@@ -43,14 +46,23 @@ def connect(
     home: Path,
     database: Path | None = None,
     *,
+    readable: Sequence[Path] = (),
+    attached: Mapping[str, Path] | None = None,
     folders: Iterable[Path] = (),
-    files: Iterable[Path] = (),
     **options: Any,
 ) -> "duckdb.DuckDBPyConnection":
-    """The file `database`, or a database in memory, confined to itself, `folders` and `files`.
+    """The file `database`, or a database in memory, confined to itself and what is named.
 
-    Files below `home` may be named relative to it. `options`: of `duckdb.connect` (`read_only`) and of
-    DuckDB (`threads`). The connection is the caller's to close. Raises what `opened` raises.
+    Args:
+        home: the state folder. Files below it may be named relative to it.
+        database: None for one in memory.
+        readable: folders below `home` whose files a query reads as `input_name` calls them.
+        attached: {name: database}, attached for reading.
+        folders: read and written. For statements of the pipeline itself only: never where a model or a
+            suite is executed.
+        options: of `duckdb.connect` (`read_only`) and of DuckDB (`threads`).
+
+    The connection is the caller's to close. Raises what `opened` raises.
     """
     import duckdb
 
@@ -61,8 +73,15 @@ def connect(
         connection = duckdb.connect(":memory:", read_only=read_only, config=settings)
     else:
         connection = opened(database, lambda: duckdb.connect(str(database), read_only=read_only, config=settings))
-    confine(connection, home, folders, files)
+    for name, other in (attached or {}).items():
+        _attach(connection, name, other)
+    confine(connection, home, readable, folders)
     return connection
+
+
+def _attach(connection: "duckdb.DuckDBPyConnection", name: str, database: Path) -> None:
+    statement = f"attach $database as {quoted(name)} (read_only)"
+    opened(database, lambda: connection.execute(statement, {"database": str(database)}))
 
 
 def opened(database: Path, open_it: Callable[[], Opened]) -> Opened:
@@ -136,25 +155,29 @@ def holder(words: str) -> str:
 
 
 def confine(
-    connection: "duckdb.DuckDBPyConnection", home: Path, folders: Iterable[Path], files: Iterable[Path] = ()
+    connection: "duckdb.DuckDBPyConnection", home: Path, readable: Sequence[Path], folders: Iterable[Path] = ()
 ) -> None:
-    """Close everything but `folders` and `files` to a connection, for good. The open database itself stays open.
+    """Close everything but `readable` and `folders` to a connection, for good. Open databases stay open.
 
     What is allowed has to be said before the rest is closed, and the lock comes last. DuckDB asks
     twice whether a file that is named relative to the search path may be read: by the name as
     written, and by the file that it finds. So both are allowed.
     """
-    for setting, paths in (("allowed_directories", folders), ("allowed_paths", files)):
-        names = [name for path in paths for name in _names(path, home)]
-        connection.execute(f"set global {setting} = [{', '.join(map(_literal, names))}]")
+    names = [name for path in folders for name in _names(path, home)]
+    if readable:
+        from dagster_project.read_only_files import ReadOnlyFiles
+
+        connection.register_filesystem(ReadOnlyFiles(home, readable))
+        names.append(f"{INPUT}://")
+    connection.execute(f"set global allowed_directories = [{', '.join(map(_literal, names))}]")
     connection.execute("set global TimeZone = 'UTC'")
     connection.execute("set global enable_external_access = false")
     connection.execute("set global lock_configuration = true")
 
 
-def attachable(database: Path) -> tuple[Path, Path]:
-    """The `files` that let a database be attached: its own, and the log that DuckDB looks for."""
-    return database, database.with_name(f"{database.name}.wal")
+def input_name(path: Path, home: Path) -> str:
+    """What a query calls a file of `readable`; patterns are possible."""
+    return f"{INPUT}://{path.relative_to(home).as_posix()}"
 
 
 def quoted(name: str) -> str:

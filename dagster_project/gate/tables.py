@@ -4,9 +4,10 @@ Belongs here: connections and the views they offer, by the names that expectatio
 Does not belong here: the queries. A connection is the caller's to close.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dagster_project.database import attachable, connect, opened
+from dagster_project.database import connect
 from dagster_project.errors import GateFailed
 from dagster_project.paths import Paths
 from dagster_project.schema import EXPORT_TABLES, REFERENCE_TABLES
@@ -27,22 +28,7 @@ def connect_delivered(paths: Paths, wave_id: str) -> "duckdb.DuckDBPyConnection"
     The views hold every wave: queries select theirs by `$wave`. Raises GateFailed where the wave
     was never ingested.
     """
-    missing = [name for name in BRONZE_TABLES if not paths.bronze_part(name, wave_id).exists()]
-    if missing:
-        raise GateFailed(
-            f"{wave_id}:缺少已采集的数据,请先运行采集(资产 bronze) / the wave has not been ingested; materialize the "
-            f"bronze assets first. 缺少 / missing: {', '.join(missing)}"
-        )
-    # files are named relative to the installation, so that its path stands in no statement
-    connection = connect(
-        paths.home, folders=[paths.bronze], files=attachable(paths.warehouse), memory_limit=MEMORY_LIMIT
-    )
-    for name in BRONZE_TABLES:
-        connection.execute(
-            f"create view {name} as select * from read_parquet('bronze/{name}/*/*.parquet', "  # noqa: S608  # our names
-            "hive_partitioning = true, hive_types = {'wave': varchar})"
-        )
-    return connection
+    return _connect(paths, wave_id, {})
 
 
 def connect_publishable(paths: Paths, wave_id: str) -> "duckdb.DuckDBPyConnection":
@@ -50,12 +36,9 @@ def connect_publishable(paths: Paths, wave_id: str) -> "duckdb.DuckDBPyConnectio
 
     Raises GateFailed where the scores were never computed.
     """
-    connection = connect_delivered(paths, wave_id)
     if not paths.warehouse.exists():
-        connection.close()
         raise GateFailed(_not_scored(wave_id, SCORE_TABLES))
-    attach = "attach $warehouse as warehouse (read_only)"
-    opened(paths.warehouse, lambda: connection.execute(attach, {"warehouse": str(paths.warehouse)}))
+    connection = _connect(paths, wave_id, {"warehouse": paths.warehouse})
     found = connection.execute(
         "select table_name from duckdb_tables() where database_name = 'warehouse' and schema_name = 'main'"
     ).fetchall()
@@ -65,6 +48,22 @@ def connect_publishable(paths: Paths, wave_id: str) -> "duckdb.DuckDBPyConnectio
         raise GateFailed(_not_scored(wave_id, missing))
     for name in SCORE_TABLES:
         connection.execute(f"create view {name} as select * from warehouse.main.{name}")  # noqa: S608  # our names
+    return connection
+
+
+def _connect(paths: Paths, wave_id: str, attached: dict[str, Path]) -> "duckdb.DuckDBPyConnection":
+    missing = [name for name in BRONZE_TABLES if not paths.bronze_part(name, wave_id).exists()]
+    if missing:
+        raise GateFailed(
+            f"{wave_id}:缺少已采集的数据,请先运行采集(资产 bronze) / the wave has not been ingested; materialize the "
+            f"bronze assets first. 缺少 / missing: {', '.join(missing)}"
+        )
+    connection = connect(paths.home, readable=[paths.bronze], attached=attached, memory_limit=MEMORY_LIMIT)
+    for name in BRONZE_TABLES:
+        connection.execute(
+            f"create view {name} as select * from read_parquet('input://bronze/{name}/*/*.parquet', "  # noqa: S608  # our names
+            "hive_partitioning = true, hive_types = {'wave': varchar})"
+        )
     return connection
 
 

@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dagster_project.database import connect, quoted
+from dagster_project.database import connect, input_name, quoted
 from dagster_project.paths import Paths
 from dagster_project.release.comparability import NOT_COMPARABLE
 from dagster_project.release.folder import write_parquet
@@ -106,15 +106,18 @@ def write_tables(paths: Paths, wave: str, folder: Path, note: str, baseline: Pat
     `note` stands in every row of the CSV: a file that travels alone must say what it is. `baseline` is
     the folder of the release that changes are told against, where there is one.
     """
-    folders = [paths.bronze, *([baseline] if baseline else [])]  # the observations are a view of bronze
+    readable = [paths.bronze, *([baseline] if baseline else [])]  # the observations are a view of bronze
     frame_file = paths.bronze_part("lines", wave)
-    with connect(paths.home, paths.warehouse, folders=folders, read_only=True, memory_limit=MEMORY) as connection:
+    before = input_name(baseline, paths.home) if baseline else None
+    with connect(paths.home, paths.warehouse, readable=readable, read_only=True, memory_limit=MEMORY) as connection:
         write_observations(connection, wave, folder)
         for name, declared in TABLES.items():
             write_parquet(_table(connection, wave, declared), folder / f"{name}.parquet")
         write_parquet(_line_classes(connection, wave), folder / "line_classes.parquet")
-        write_parquet(_contributions(connection, wave, baseline), folder / "contributions.parquet")
-        write_parquet(_set_changes(connection, wave, frame_file, baseline), folder / "set_changes.parquet")
+        write_parquet(_contributions(connection, wave, before), folder / "contributions.parquet")
+        write_parquet(
+            _set_changes(connection, wave, input_name(frame_file, paths.home), before), folder / "set_changes.parquet"
+        )
         _write_json(_figures(connection, wave), folder / "figures.json")
         rankings = _table(connection, wave, RANKINGS)
     frame = pq.ParquetFile(frame_file).read()
@@ -161,7 +164,7 @@ def _line_classes(connection: duckdb.DuckDBPyConnection, wave: str) -> pa.Table:
     return connection.sql(query, params=values).to_arrow_table()
 
 
-def _contributions(connection: duckdb.DuckDBPyConnection, wave: str, baseline: Path | None) -> pa.Table:
+def _contributions(connection: duckdb.DuckDBPyConnection, wave: str, baseline: str | None) -> pa.Table:
     """One row per line that both waves have a total of, and third-level indicator that either observed.
 
     No row where the waves do not have the same indicators: what only one tree has can not be told apart.
@@ -188,7 +191,7 @@ def _contributions(connection: duckdb.DuckDBPyConnection, wave: str, baseline: P
         from before full outer join after using (line_id, level, node_code)
         order by line_id, level, node_code
     """
-    values = {"wave": wave, "baseline": str(baseline / "line_scores.parquet")}
+    values = {"wave": wave, "baseline": f"{baseline}/line_scores.parquet"}
     rows: list[tuple[Any, ...]] = []
     for line_id, found in groupby(connection.execute(query, values).fetchall(), key=itemgetter(0)):
         total, *nodes = found
@@ -207,7 +210,7 @@ def _contributions(connection: duckdb.DuckDBPyConnection, wave: str, baseline: P
     return _of_rows(rows, CONTRIBUTIONS)
 
 
-def _set_changes(connection: duckdb.DuckDBPyConnection, wave: str, frame_file: Path, baseline: Path | None) -> pa.Table:
+def _set_changes(connection: duckdb.DuckDBPyConnection, wave: str, frame_file: str, baseline: str | None) -> pa.Table:
     """One row per set of lines (nation, tier, province, ranking group) that both waves have a score of a line of."""
     if baseline is None:
         return SET_CHANGES.empty_table()
@@ -241,9 +244,9 @@ def _set_changes(connection: duckdb.DuckDBPyConnection, wave: str, frame_file: P
     """
     values = {
         "wave": wave,
-        "frame": str(frame_file),
-        "lines": str(baseline / "lines.parquet"),
-        "scores": str(baseline / "line_scores.parquet"),
+        "frame": frame_file,
+        "lines": f"{baseline}/lines.parquet",
+        "scores": f"{baseline}/line_scores.parquet",
     }
     rows: list[tuple[Any, ...]] = []
     for (dimension, member), found in groupby(connection.execute(query, values).fetchall(), key=itemgetter(0, 1)):

@@ -26,7 +26,7 @@ class Plugin(BasePlugin):
     def update_connection_config(self, creds: DuckDBCredentials, config: dict[str, Any]) -> None:  # noqa: ARG002
         """Add to the options that the database is opened with, which is at once after this."""
         require_as_begun(Paths(raw=self._home, home=self._home))
-        config |= {**OPTIONS, "file_search_path": str(self._home)}
+        config |= OPTIONS
 
     def configure_connection(self, conn: DuckDBPyConnection) -> None:
         """Confine the connection, and with it every cursor of it."""

@@ -7,7 +7,7 @@
 {%- endmacro %}
 
 {% macro duckdb__scope() -%}
-    read_parquet('scope/scope.parquet')
+    read_parquet('input://scope/scope.parquet')
 {%- endmacro %}
 
 {# Another engine is shown the file as a table. #}
@@ -28,7 +28,7 @@
     {%- set relation = this.incorporate(type='table') -%}
     {%- set existing = load_cached_relation(this) -%}
     {%- if target.name == 'warehouse' -%}
-        {%- set sql = "select * from read_parquet('engine/" ~ model.name ~ "/*.parquet')" -%}
+        {%- set sql = "select * from read_parquet('input://engine/" ~ model.name ~ "/*.parquet')" -%}
     {%- endif -%}
     {%- set columns = model.columns.keys() | join(', ') -%}
     {%- set text -%}

@@ -26,6 +26,32 @@ ESCAPES = {
     "read beside the installation": "select * from read_csv('{outside}/secret.csv')",
     "climb out of bronze": "select * from read_csv('bronze/../../outside/secret.csv')",
     "follow a link out of bronze": "select * from read_csv('bronze/link/secret.csv')",
+    "follow a link out of the input": "select * from read_csv('input://bronze/link/secret.csv')",
+    "follow a link to a file": "select * from read_csv('input://bronze/secret.csv')",
+    "climb out of the input": "select * from read_csv('input://bronze/../../outside/secret.csv')",
+    "climb out by a pattern": "select * from glob('input://bronze/../*')",
+    "list the state folder": "select * from glob('input://*')",
+    "read what is no input": "select * from read_text('input://releases/2023/current/manifest.json')",
+    "read from the root": "select * from read_text('input:///etc/passwd')",
+    "list bronze by its path": "select * from glob('{home}/bronze/*')",
+    "list what a link points to": "select * from glob('bronze/link/*')",
+    "write to bronze": "copy (select 1) to 'bronze/written.csv'",
+    "write to bronze by its path": "copy (select 1) to '{home}/bronze/written.csv'",
+    "write to bronze by its address": "copy (select 1) to 'file://{home}/bronze/written.csv'",
+    "write to the input": "copy (select 1) to 'input://bronze/written.csv'",
+    "write over a file of bronze": "copy (select 1) to 'input://bronze/lines/wave=2023/part-0.parquet'",
+    "write over it in place": "copy (select 1) to '{home}/bronze/lines/wave=2023/part-0.parquet' (use_tmp_file false)",
+    "write a partition": "copy (select 1 as a) to 'input://bronze/lines' (format parquet, partition_by (a), overwrite)",
+    "write a folder of threads": "copy (select 1) to 'input://bronze/lines' (per_thread_output true)",
+    "write the scope": "copy (select 1) to 'input://scope/scope.parquet'",
+    "write the scope by its path": "copy (select 1) to '{home}/scope/scope.parquet'",
+    "export the database to bronze": "export database 'input://bronze/written'",
+    "export the database by its path": "export database '{home}/bronze/written'",
+    "attach a database in bronze": "attach 'input://bronze/written.duckdb' as written",
+    "attach a database by its path": "attach '{home}/bronze/written.duckdb' as written",
+    "write the log to bronze": "call enable_logging(storage = 'file', storage_path = '{home}/bronze/log')",
+    "write the profile to bronze": "set profile_output = '{home}/bronze/profile.json'",
+    "spill to bronze": "set temp_directory = '{home}/bronze'",
     "read a release": "select * from read_text('releases/2023/current/manifest.json')",
     "write a file": "copy (select 1) to '{outside}/written.csv'",
     "write into a release": "copy (select 1) to '{home}/releases/written.csv'",
@@ -59,6 +85,9 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Paths:
     outside.mkdir()
     (outside / "secret.csv").write_text("secret\n1\n")
     (paths.bronze / "link").symlink_to(outside)
+    (paths.bronze / "secret.csv").symlink_to(outside / "secret.csv")
+    paths.scope.parent.mkdir()
+    paths.scope.write_bytes(b"the scope of the run")
     (paths.releases(WAVE.id) / "current").mkdir(parents=True)
     (paths.current(WAVE.id) / "manifest.json").write_text("{}")
     return paths
@@ -69,18 +98,20 @@ def filled_in(escape: str, paths: Paths) -> str:
     return ESCAPES[escape].format(**{name: str(path).replace("'", "''") for name, path in names.items()})
 
 
-def outside_files(paths: Paths) -> list[str]:
-    found = [*(paths.home.parent / "outside").rglob("*"), *(paths.home / "releases").rglob("*.csv")]
-    return sorted(path.name for path in found)
+def files(paths: Paths) -> dict[str, bytes]:
+    """{path: content} of everything that no query may change: all but the open database."""
+    found = [path for path in paths.home.parent.rglob("*") if path.is_file()]
+    return {str(path): path.read_bytes() for path in found if not path.name.startswith("warehouse.duckdb")}
 
 
 @pytest.mark.parametrize("escape", ESCAPES)
 @pytest.mark.parametrize("name", CONNECTIONS)
 def test_a_connection_is_confined(installation: Paths, name: str, escape: str) -> None:
     a_variable_of_python = [1]  # noqa: F841  # what DuckDB would find
+    before = files(installation)
     with CONNECTIONS[name](installation) as connection, pytest.raises(duckdb.Error):
         connection.execute(filled_in(escape, installation)).fetchall()
-    assert outside_files(installation) == ["secret.csv"]
+    assert files(installation) == before
 
 
 def test_what_a_step_works_on_stays_open(installation: Paths) -> None:
@@ -126,13 +157,31 @@ def as_dbt_connects(profile: dict[str, Any], paths: Paths) -> Any:
 
 @pytest.mark.parametrize("escape", ESCAPES)
 def test_the_connection_of_the_models_is_confined(installation: Paths, profile: dict[str, Any], escape: str) -> None:
+    before = files(installation)
     handle = as_dbt_connects(profile, installation)
     cursor = handle.cursor()
     with pytest.raises(duckdb.Error):
         cursor.execute(filled_in(escape, installation)).fetchall()
-    assert cursor.execute("select count(*) from read_parquet('bronze/lines/*/*.parquet')").fetchall() == [(2,)]
+    assert cursor.execute("select count(*) from read_parquet('input://bronze/lines/*/*.parquet')").fetchall() == [(2,)]
     handle.close()
-    assert outside_files(installation) == ["secret.csv"]
+    assert files(installation) == before
+
+
+def test_a_link_is_not_among_the_files_of_a_folder(installation: Paths) -> None:
+    with connect(installation.home, readable=[installation.bronze]) as connection:
+        listed = "select file from glob('input://bronze/{}')"
+        for pattern in ("link/*", "link/secret.csv", "*.csv", "**/*.csv", "*"):
+            assert connection.execute(listed.format(pattern)).fetchall() == []
+        assert len(connection.execute(listed.format("lines/*/*.parquet")).fetchall()) == 1
+
+
+def test_a_folder_of_input_may_itself_be_a_link(installation: Paths, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "bronze").symlink_to(installation.bronze)
+    with connect(home, readable=[home / "bronze"]) as connection:
+        query = "select count(*) from read_parquet('input://bronze/lines/*/*.parquet')"
+        assert connection.execute(query).fetchall() == [(2,)]
 
 
 def test_a_model_that_reads_a_system_file_fails(tmp_path: Path) -> None:

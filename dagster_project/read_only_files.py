@@ -1,0 +1,69 @@
+"""Files that DuckDB can read and not write: `input://<path below the state folder>`.
+
+DuckDB 2.0 opens an allowed folder for reading and writing alike, and lists what links in it point to.
+So no folder that a model or a suite reads is allowed at all. Its files are offered by this file system,
+which has no way to write, and no name for what a link leads to. Loaded when a connection asks for it.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+from fsspec.spec import AbstractFileSystem
+
+from dagster_project.database import INPUT
+
+
+class ReadOnlyFiles(AbstractFileSystem):
+    """The regular files in `folders`, by their path below `home`.
+
+    Raises PermissionError for a name outside the folders, behind a link, or opened for writing.
+    """
+
+    protocol = INPUT
+    cachable = False  # each connection has its own
+
+    def __init__(self, home: Path, folders: Sequence[Path]) -> None:
+        super().__init__()
+        # a folder itself may be a link: to another disk, or to the current release
+        self._folders = {
+            PurePosixPath(folder.relative_to(home).as_posix()): folder.resolve() for folder in map(Path, folders)
+        }
+
+    def glob(self, path: str, **_: Any) -> list[str]:
+        """Names of the files that match, sorted."""
+        name, folder, pattern = self._located(path)
+        found = folder.glob(str(pattern)) if pattern.parts else iter([folder])
+        names = (each.relative_to(folder) for each in found if each.is_file() and each.resolve() == each)
+        return sorted(f"{INPUT}://{name / each.as_posix()}" for each in names)
+
+    def info(self, path: str, **_: Any) -> dict[str, Any]:
+        status = self._file(path).stat()
+        return {"name": path, "size": status.st_size, "type": "file"}
+
+    def modified(self, path: str) -> datetime:
+        return datetime.fromtimestamp(self._file(path).stat().st_mtime, UTC)
+
+    def exists(self, path: str, **_: Any) -> bool:
+        return self._file(path).is_file()
+
+    def open(self, path: str, mode: str = "rb", **_: Any) -> BinaryIO:
+        if mode != "rb":
+            raise PermissionError(f"输入文件只读 / input files are read only: {path}")
+        return self._file(path).open("rb")
+
+    def _file(self, path: str) -> Path:
+        _, folder, rest = self._located(path)
+        file = folder / rest
+        if file.resolve() != file:
+            raise PermissionError(f"不读取链接指向的文件 / what a link points to is not read: {path}")
+        return file
+
+    def _located(self, path: str) -> tuple[PurePosixPath, Path, PurePosixPath]:
+        """(name of the folder, the folder, the rest of the path)."""
+        relative = PurePosixPath(path.removeprefix(f"{INPUT}://"))
+        for name, folder in self._folders.items():
+            if relative.is_relative_to(name) and ".." not in relative.parts:
+                return name, folder, relative.relative_to(name)
+        raise PermissionError(f"不是本步骤的输入 / not an input of this step: {path}")
