@@ -79,7 +79,8 @@ def _existing(database: Path) -> list[Path]:
 
 def _is_whole(database: Path, table: str, column: str) -> bool:
     """Whether SQLite can read every page, and Dagster the latest rows. Raises what the system refuses, and Busy."""
-    if not database.is_file() or not all(path.is_file() for path in _existing(database)):
+    # SQLite removes the files next to it while others close the database: they may be gone, but be no folders
+    if not database.is_file() or any(path.is_dir() for path in _existing(database)):
         return False
     try:
         with closing(_connected(database)) as connection:
@@ -89,7 +90,7 @@ def _is_whole(database: Path, table: str, column: str) -> bool:
             for (text,) in rows:
                 json.loads(text)
     except sqlite3.Error as error:
-        if refusal(error) is not None:
+        if refusal(error) is not None or is_busy(error):
             raise
         return False
     except ValueError:  # a row is not JSON, or not UTF-8
@@ -98,14 +99,16 @@ def _is_whole(database: Path, table: str, column: str) -> bool:
 
 
 def _connected(database: Path) -> sqlite3.Connection:
-    """A connection that has had the write lock, waited for up to WAIT_SECONDS."""
+    """A connection with the write lock, waited for up to WAIT_SECONDS; closing it gives the lock back.
+
+    While it has the lock, no other program's commit can interrupt what it reads.
+    """
     deadline = None
     while True:
         connection = sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True, timeout=0, isolation_level=None)
         connection.text_factory = bytes
         try:
             connection.execute("begin immediate")
-            connection.execute("rollback")
         except sqlite3.Error as error:
             connection.close()
             if not is_busy(error):
@@ -131,8 +134,8 @@ def _code(error: sqlite3.Error) -> int:
 
 def _lock_pids(database: Path) -> Iterator[str]:
     """Process ids with a lock on the database or its shared memory, writers first (Linux: /proc/locks)."""
-    inodes = {path.stat().st_ino for path in _existing(database)}
     try:
+        inodes = {path.stat().st_ino for path in _existing(database)}
         lines = [line.split() for line in Path("/proc/locks").read_text(encoding="ascii").splitlines()]
     except OSError:
         return

@@ -422,3 +422,21 @@ def test_a_lock_on_the_history_in_the_middle_of_a_run_is_busy(history: Paths) ->
     assert found is not None
     assert found.exit_code == Busy.exit_code
     assert history_files.busy_history(history, RuntimeError("something else")) is None
+
+
+def test_a_history_that_is_written_while_it_is_checked_is_not_called_damaged(history: Paths) -> None:
+    """Another program commits all the time; the check waits for its turn and finds every database whole."""
+    code = (
+        "import threading\n"
+        "def commit():\n"
+        "    held = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=60)\n"
+        "    held.execute('create table if not exists busy (n)')\n"
+        "    while True:\n"
+        "        held.execute('begin immediate')\n"
+        "        held.execute('insert into busy values (1)')\n"
+        "        held.execute('commit')\n"
+        "threading.Thread(target=commit, daemon=True).start()"
+    )
+    with holding(code, str(history.dagster_home / "runs.db")):
+        for _ in range(20):
+            assert history_files.unusable_databases(history) == []
