@@ -54,5 +54,5 @@ bench: $(READY) ## 计时并与两份脚本比较 / time it against two scripts 
 bench-scale: $(READY) ## 二万至一亿条观测的各步骤,数小时;SIZES=20000,1000000 可选 / every stage at 20 thousand to 100 million observations: hours
 	$(BIN)/python -m benchmarks.bench_scale $(if $(SIZES),--sizes $(SIZES)) $(if $(REPEAT),--repeat $(REPEAT)) $(if $(SCRATCH),--scratch $(SCRATCH))
 
-clean: ## 删除计算结果,保留原始数据、发布、日志与环境 / remove what is derived; raw data, releases, log, environment stay
-	[ ! -d data ] || find data -mindepth 1 -maxdepth 1 ! -name releases ! -name log.jsonl -exec rm -rf {} +
+clean: ## 删除计算结果,保留原始数据、发布、报告、日志与环境 / remove what is derived; raw data, releases, reports, log, environment stay
+	[ ! -d data ] || find data -mindepth 1 -maxdepth 1 ! -name releases ! -name reports ! -name "log.*" -exec rm -rf {} +

@@ -4,12 +4,13 @@ Belongs here: writing and proving such a file. Does not belong here: what is rec
 corrections, the log of runs). Callers hold the installation (`lock.run_lock`) while they append.
 
 A changed, removed or inserted line breaks the chain from there on. Lines cut off at the end do not;
-what the last line should be is known from elsewhere: a release names the head of its ledger.
+what the last line must be is recorded elsewhere: the log records the head of every ledger, and
+`log.head` that of the log (`journal.py`).
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +60,26 @@ def append(path: Path, *entries: Mapping[str, Any]) -> str | None:
     """
     previous = head(path) or FIRST
     content = path.read_bytes() if path.exists() else b""
+    lines, last = _lines(previous, entries)
+    if entries:
+        replace_files({path: content + lines})
+    return None if last == FIRST else last
+
+
+def next_head(previous: str | None, *entries: Mapping[str, Any]) -> str | None:
+    """Returns the head that a file with the head `previous` gets when the entries are appended; writes nothing."""
+    _, last = _lines(previous or FIRST, entries)
+    return None if last == FIRST else last
+
+
+def _lines(previous: str, entries: Iterable[Mapping[str, Any]]) -> tuple[bytes, str]:
+    """Returns the lines of the entries that follow the record `previous`, and the hash of the last record."""
+    lines = b""
     for entry in entries:
         line = _line({**entry, "previous": previous})
-        content += line
+        lines += line
         previous = json.loads(line)["hash"]
-    if entries:
-        replace_files({path: content})
-    return None if previous == FIRST else previous
+    return lines, previous
 
 
 def _line(record: Mapping[str, Any]) -> bytes:

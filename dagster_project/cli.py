@@ -197,15 +197,20 @@ def report(wave: Waves = None, as_json: Json = False) -> None:
     """生成报告:由当前发布生成网站、工作簿与 PDF / render site, workbook and PDF from the current release."""
     from dagster_project.ingest.wave import list_waves
     from dagster_project.lock import run_lock
-    from dagster_project.release.folder import current_release
     from dagster_project.report.publish import publish_report
 
     installation = paths()
-    released = [each for each in list_waves(installation) if current_release(installation.current(each))]
+    released = [each for each in list_waves(installation) if installation.current(each).is_symlink()]
     with run_lock(installation):
-        rendered = {wave_id: publish_report(installation, wave_id) for wave_id in wave or released}
-    results = [
-        {"wave": wave_id, "release": each.release, "site": str(each.index), "path": str(each.folder)}
+        rendered = {wave_id: publish_report(installation, wave_id, check_all=True) for wave_id in wave or released}
+    results: list[dict[str, Any]] = [
+        {
+            "wave": wave_id,
+            "release": each.release,
+            "site": str(each.index),
+            "path": str(each.folder),
+            "replaced": list(each.replaced),
+        }
         for wave_id, each in rendered.items()
     ]
     text = "\n".join(each["site"] for each in results) or "尚无发布 / nothing is published yet"
@@ -274,8 +279,8 @@ def freeze(wave: Annotated[str, typer.Option("--wave", "-w", help="监测期 / w
     installation = paths()
     with run_lock(installation):
         hashes = delivered_hashes(installation, load_wave(installation, wave))
-        is_new = freeze_exports(installation, wave, hashes)
-    state = "已冻结 / frozen" if is_new else "此前已冻结,未变 / frozen before, unchanged"
+        is_written = freeze_exports(installation, wave, hashes)
+    state = "已冻结 / frozen" if is_written else "此前已冻结,未变 / frozen before, unchanged"
     print_result(as_json, hashes, "\n".join([*(f"{sha256}  {name}" for name, sha256 in hashes.items()), state]))
 
 

@@ -49,7 +49,7 @@ def waves_to_run(paths: Paths, instance: dg.DagsterInstance, before: dict[str, S
 
     Raises NotReconciled where the log is damaged.
     """
-    log = chain.read(paths.log)
+    log = runlog.read(paths)
     order = order_waves(paths)
     findings = Findings(notes=[str(fault) for fault in order.faults.values()])
     for wave_id in order.ordered:

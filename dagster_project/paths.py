@@ -150,8 +150,13 @@ class Paths:
         return self.home / "log.jsonl"
 
     @property
+    def log_head(self) -> Path:
+        """The head of the log, and the change that is being made with its next record (JSON)."""
+        return self.home / "log.head"
+
+    @property
     def log_lock(self) -> Path:
-        """Held while a record is appended to the log."""
+        """Held for the milliseconds in which the log is read or appended to."""
         return self.home / "log.lock"
 
     @property

@@ -12,18 +12,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from dagster_project import chain
+from dagster_project import journal
 from dagster_project.files import sha256_of
 from dagster_project.ingest.personal import masked
-from dagster_project.lock import append_lock
 from dagster_project.paths import Paths
 from dagster_project.release.folder import MANIFEST
 
 RELEASED, PULLED, PUBLISHED, FAILED = "released", "pulled", "published", "failed"
 HISTORY_SET_ASIDE, REPAIRED = "history_set_aside", "repaired"
+CORRECTION, ACCEPTED, FROZEN, RENDERED = "correction", "accepted", "frozen", "rendered"
+MADE = (RELEASED, PULLED)  # a release came into being here; the record has the hash of its manifest
 
 
 @dataclass(frozen=True)
@@ -48,16 +50,24 @@ def within(origin: Origin) -> Iterator[None]:
         _origins.remove(origin)
 
 
-def record(paths: Paths, event: str, **facts: Any) -> None:
-    """Append one record. Raises NotReconciled where the log is damaged, Busy where another process keeps it locked."""
-    with append_lock(paths.log_lock):
-        _append(paths, event, _origins[-1] if _origins else Origin(user(), command()), facts)
+def read(paths: Paths) -> list[dict[str, Any]]:
+    """Returns the records in their order. Raises NotReconciled where the log was changed, cut off or replaced."""
+    return journal.read(paths)
 
 
-def _append(paths: Paths, event: str, origin: Origin, facts: dict[str, Any]) -> None:
+def record(paths: Paths, event: str, change: journal.Change | None = None, **facts: Any) -> None:
+    """Append one record, and make the change that it records: both or neither, also after a crash.
+
+    Raises NotReconciled where the log is damaged, Busy where another process keeps it locked.
+    """
+    origin = _origins[-1] if _origins else Origin(user(), command())
+    journal.append(paths, _entry(event, origin, facts), change)
+
+
+def _entry(event: str, origin: Origin, facts: dict[str, Any]) -> dict[str, Any]:
     at = datetime.now(UTC).isoformat(timespec="seconds")
     run = {"run_id": origin.run_id} if origin.run_id else {}
-    chain.append(paths.log, {"event": event, "at": at, "by": origin.by, "command": origin.command, **run, **facts})
+    return {"event": event, "at": at, "by": origin.by, "command": origin.command, **run, **facts}
 
 
 def record_release(paths: Paths, folder: Path) -> None:
@@ -82,7 +92,7 @@ def record_release(paths: Paths, folder: Path) -> None:
 
 def recorded_manifest(log: Iterable[dict[str, Any]], release: str) -> str | None:
     """SHA-256 of the release's manifest as the log last recorded it; None where it has no record of it."""
-    made = [each for each in log if each["event"] in (RELEASED, PULLED) and each["release"] == release]
+    made = [each for each in log if each["event"] in MADE and each["release"] == release]
     return made[-1]["manifest"] if made else None
 
 
@@ -105,19 +115,40 @@ def record_failure(paths: Paths, wave: str | None, error: str, exit_code: int | 
 
     `error`: the name of the failure. `exit_code`: that of the command; None where the process ended without one.
     """
-    with append_lock(paths.log_lock):
-        if origin.run_id and any(_is_failure_of(origin.run_id, each) for each in chain.read(paths.log)):
-            return
-        _append(paths, FAILED, origin, {"wave": wave, "error": error, "exit_code": exit_code})
+    journal.append(
+        paths,
+        _entry(FAILED, origin, {"wave": wave, "error": error, "exit_code": exit_code}),
+        unless=lambda log: bool(origin.run_id) and any(_is_failure_of(str(origin.run_id), each) for each in log),
+    )
 
 
 def _is_failure_of(run_id: str, record: dict[str, Any]) -> bool:
     return record["event"] == FAILED and record.get("run_id") == run_id
 
 
-def publications(log: Iterable[dict[str, Any]], wave: str) -> list[dict[str, Any]]:
-    """The records of the wave's publications, the first one first; `previous_release` is what stood before."""
-    return [each for each in log if each["event"] == PUBLISHED and each["wave"] == wave]
+def of_wave(log: Iterable[dict[str, Any]], wave: str, *events: str) -> list[dict[str, Any]]:
+    """Returns the wave's records of these events, the first one first."""
+    return [each for each in log if each["event"] in events and each.get("wave") == wave]
+
+
+def renderings(log: Iterable[dict[str, Any]], wave: str) -> list[dict[str, Any]]:
+    """Returns the records of the wave's reports, the first one first."""
+    return [each for each in log if each["event"] == RENDERED and each.get("report_of") == wave]
+
+
+def seen_by_readers(log: Iterable[dict[str, Any]], wave: str) -> list[str]:
+    """Returns the ids of the releases that readers saw, in turn; the last one is what `current` must point at.
+
+    A release that was published again while it was current appears once.
+    """
+    published = [each["release"] for each in of_wave(log, wave, PUBLISHED)]
+    return [release for release, _ in groupby(published)]
+
+
+def frozen_files(log: Iterable[dict[str, Any]], wave: str) -> dict[str, str] | None:
+    """Returns {name: sha256} of the exports that were frozen; None where the log records no freezing."""
+    frozen = of_wave(log, wave, FROZEN)
+    return dict(frozen[-1]["files"]) if frozen else None
 
 
 def command() -> str:

@@ -1,4 +1,4 @@
-"""What is done to a ledger: add, approve, withdraw. Each holds the installation, checks all, appends all or none.
+"""What is done to a ledger: add, approve, withdraw, accept. Each holds the installation and appends all or none.
 
 Does not belong here: the rules (`ledger.py`, `request.py`, `overlay.py`), the words of the command
 line (`commands.py`).
@@ -9,19 +9,21 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from dagster_project import chain
+from dagster_project import runlog
 from dagster_project.corrections.ledger import APPROVED, PENDING, VERSION, Correction, Ledger, Refused, read_ledger
 from dagster_project.corrections.overlay import lay_over
 from dagster_project.corrections.people import APPROVE, ASK, Actor, actor
 from dagster_project.corrections.request import Request, possible
-from dagster_project.errors import InputRejected
+from dagster_project.errors import InputRejected, UsageError
 from dagster_project.ingest.bronze import keyed_fields, known_codes, standing_rows
 from dagster_project.ingest.faults import reject
 from dagster_project.ingest.personal import found_in
 from dagster_project.ingest.profile import normal
 from dagster_project.ingest.wave import Wave, load_wave
+from dagster_project.journal import LedgerChange
 from dagster_project.lock import run_lock
 from dagster_project.paths import Paths
+from dagster_project.release.recorded import require_recorded, unrecorded_lines
 from dagster_project.schema import EXPORT_TABLES
 
 Progress = Callable[[str], None]
@@ -62,7 +64,7 @@ def add(
             entries.append(entry)
         if messages:
             reject(f"{wave_id}/corrections", messages)
-        chain.append(paths.ledger(wave_id), *entries)
+        _append(paths, wave_id, ledger, "add", entries)
         added = [ledger.corrections[entry["id"]] for entry in entries]
         rows = {(each.table, each.target) for each in added}
         waiting = [each for each in ledger.of_state(PENDING) if (each.table, each.target) in rows]
@@ -111,7 +113,7 @@ def approve(
         )
         if faults:
             reject(f"{wave_id}/corrections", faults)
-        chain.append(paths.ledger(wave_id), *entries)
+        _append(paths, wave_id, ledger, "approve", entries)
         return taken
 
 
@@ -130,8 +132,36 @@ def withdraw(paths: Paths, wave_id: str, ids: Sequence[str], by: str, reason: st
             for each in sorted(dict.fromkeys(ids), key=_number, reverse=True)
         ]
         withdrawn = _taken(wave_id, ledger, entries)
-        chain.append(paths.ledger(wave_id), *entries)
+        _append(paths, wave_id, ledger, "withdraw", entries)
         return withdrawn
+
+
+def accept(paths: Paths, wave_id: str, by: str, reason: str) -> list[int]:
+    """Record in the log the entries of the ledger that another installation made. Returns the numbers of their lines.
+
+    Raises InputRejected where the person may not approve, UsageError where the log knows every entry, NotReconciled
+    where the ledger lacks an entry that was recorded.
+    """
+    person, reason = actor(paths, by, APPROVE), normal(reason)
+    if found_in(reason):
+        raise InputRejected("--reason: 含有个人信息,请改写 / it holds personal data; write it otherwise")
+    with run_lock(paths):
+        ledger = read_ledger(paths, load_wave(paths, wave_id).id)
+        lines = unrecorded_lines(paths, wave_id, runlog.read(paths))
+        if not lines:
+            raise UsageError(f"{wave_id}:台账的全部条目均已记录 / the log knows every entry of the ledger")
+        runlog.record(
+            paths, runlog.ACCEPTED, wave=wave_id, lines=lines, ledger_head=ledger.head, accepted_by=person.by,
+            person=person.person, account=person.account, reason=reason,
+        )  # fmt: skip
+        return lines
+
+
+def _append(paths: Paths, wave_id: str, ledger: Ledger, action: str, entries: Sequence[dict[str, Any]]) -> None:
+    """Append the entries to the ledger, and to the log what was done and the ledger's new head: both or neither."""
+    change = LedgerChange(wave_id, ledger.head, [*entries])
+    ids = [entry["id"] for entry in entries]
+    runlog.record(paths, runlog.CORRECTION, change, wave=wave_id, action=action, ids=ids, ledger_head=change.head)
 
 
 def _latest_first(ids: Sequence[str], ledger: Ledger) -> list[str]:
@@ -147,7 +177,10 @@ def _number(correction_id: str) -> tuple[int, str]:
 
 @contextmanager
 def _open_ledger(paths: Paths, wave_id: str) -> Iterator[tuple[Wave, Ledger]]:
-    """The wave and its ledger, held against runs. Raises InputRejected where the wave is closed."""
+    """The wave and its ledger, held against runs.
+
+    Raises InputRejected where the wave is closed, NotReconciled where the wave is not as the log recorded it.
+    """
     with run_lock(paths):
         wave = load_wave(paths, wave_id)
         if wave.is_closed:
@@ -155,6 +188,7 @@ def _open_ledger(paths: Paths, wave_id: str) -> Iterator[tuple[Wave, Ledger]]:
                 f"{wave_id}/wave.yml: closed: 申诉期已过,本期不再更改 / the period for appeals is over; nothing of the "
                 "wave is changed any more"
             )
+        require_recorded(paths, wave_id)
         yield wave, read_ledger(paths, wave_id)
 
 

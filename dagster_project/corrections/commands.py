@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dagster_project.errors import UsageError
-from dagster_project.options import Json, Wave
+from dagster_project.options import Json, Wave, print_result
 from dagster_project.paths import paths
 
 if TYPE_CHECKING:
@@ -131,6 +131,21 @@ def withdraw(
             f"hotline correct approve {' '.join(waiting)} --wave {wave} --by …",
             err=True,
         )
+
+
+@correct.command()
+def accept(
+    wave: Wave,
+    by: By,
+    reason: Annotated[str, typer.Option(help="理由 / why.")],
+    as_json: Json = False,
+) -> None:
+    """认可由另一安装写入台账的条目 / accept entries of the ledger that another installation made, and log that."""
+    from dagster_project.corrections import acts
+
+    lines = acts.accept(paths(), wave, by, reason)
+    text = f"{wave}:已认可台账第 {lines[0]} 至 {lines[-1]} 行 / accepted lines {lines[0]} to {lines[-1]} of the ledger"
+    print_result(as_json, {"wave": wave, "lines": lines}, text)
 
 
 @correct.command("list")

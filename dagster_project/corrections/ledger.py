@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypedDict
 
-from dagster_project import chain
+from dagster_project import chain, runlog
 from dagster_project.corrections.names import (
     DECLARE,
     DECLARE_EN,
@@ -258,6 +258,19 @@ def read_ledger(paths: Paths, wave: str) -> Ledger:
     where it ends before the record that the wave's current release names.
     """
     records = chain.read(paths.ledger(wave))
+    ledger = _ledger(paths, wave, records)
+    _require_released_head(paths, wave, {record["hash"] for record in records})
+    return ledger
+
+
+def read_records(paths: Paths, wave: str) -> list[dict[str, Any]]:
+    """Returns the records of the wave's ledger. Raises NotReconciled where the chain or a rule is broken."""
+    records = chain.read(paths.ledger(wave))
+    _ledger(paths, wave, records)
+    return records
+
+
+def _ledger(paths: Paths, wave: str, records: list[dict[str, Any]]) -> Ledger:
     ledger = Ledger(head=records[-1]["hash"] if records else None)
     for number, record in enumerate(records, start=1):
         entry = {name: value for name, value in record.items() if name not in ("previous", "hash")}
@@ -267,7 +280,6 @@ def read_ledger(paths: Paths, wave: str) -> Ledger:
             raise NotReconciled(
                 f"{wave}/corrections/{paths.ledger(wave).name} 第 {number} 行 / line {number}: {refused}"
             ) from None
-    _require_released_head(paths, wave, {record["hash"] for record in records})
     return ledger
 
 
@@ -393,7 +405,7 @@ def _require_released_head(paths: Paths, wave: str, hashes: set[str]) -> None:
     try:
         head = read_manifest(folder)["ledger_head"]
     except (Damaged, KeyError):  # the log says the same
-        made = [each for each in chain.read(paths.log) if each["event"] == "released" and each["release"] == release]
+        made = [each for each in runlog.read(paths) if each["event"] == "released" and each["release"] == release]
         head = made[-1]["ledger_head"] if made else None
     if head is not None and head not in hashes:
         raise NotReconciled(

@@ -33,7 +33,7 @@ from dagster_project.errors import InputRejected, NotReconciled
 from dagster_project.files import read_sealed, replace_files, sha256_of, staged_file, write_sealed
 from dagster_project.ingest.faults import FileRejected, Found, reject
 from dagster_project.ingest.fingerprint import LineInputs, input_fingerprint, surroundings_fingerprint
-from dagster_project.ingest.frozen import require_frozen
+from dagster_project.ingest.frozen import record_frozen, require_frozen
 from dagster_project.ingest.open_probes import open_probes
 from dagster_project.ingest.personal import require_key
 from dagster_project.ingest.profile import Profile, load_profile
@@ -42,6 +42,7 @@ from dagster_project.ingest.rows import Judged, Known, all_faults, bronze_rows, 
 from dagster_project.ingest.spill import Keys, Pieces, Runs
 from dagster_project.ingest.wave import Wave, reference_tables
 from dagster_project.paths import Paths
+from dagster_project.release.recorded import require_recorded
 from dagster_project.schema import EXPORT_TABLES, QUARANTINE, REFERENCE_TABLES, TEXT, Table
 
 logger = logging.getLogger("hotline")
@@ -130,8 +131,10 @@ def ingest_wave(paths: Paths, wave: Wave, progress: Progress = lambda _: None) -
     open_probes and line_inputs, and the report. Raises InputRejected with every file-level fault, and leaves
     what stood before untouched; NotReconciled where rows are unaccounted for.
     """
+    require_recorded(paths, wave.id, wave.baseline)
     _discard_left_over(paths, wave.id)
     given = _given(paths, wave)
+    record_frozen(paths, wave.id)
     _tell_waiting(given, progress)
     former = given.former
     if former is not None and former.input_fingerprint == given.fingerprint:
@@ -317,16 +320,16 @@ class _Accepted:
 def _given(paths: Paths, wave: Wave) -> _Given:
     surroundings = surroundings_fingerprint(paths, wave)
     former = _standing_report(paths, wave, surroundings)
-    return _Given(paths, wave, _deliveries(paths, wave), read_ledger(paths, wave.id), surroundings, former)
+    delivered = _deliveries(paths, wave)
+    require_frozen(paths, wave.id, {each.name: each.sha256 for each in delivered})
+    return _Given(paths, wave, delivered, read_ledger(paths, wave.id), surroundings, former)
 
 
 def _deliveries(paths: Paths, wave: Wave) -> list[Delivery]:
     try:
-        delivered = deliveries(paths, wave)
+        return deliveries(paths, wave)
     except FileRejected as rejected:
         reject(wave.id, [each.text() for each in rejected.found])
-    require_frozen(paths, wave.id, {each.name: each.sha256 for each in delivered})
-    return delivered
 
 
 def _tell_waiting(given: _Given, progress: Progress) -> None:

@@ -5,6 +5,7 @@ Belongs here: options and what is printed. Does not belong here: what the comman
 
 import json
 import logging
+import re
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any
@@ -36,7 +37,7 @@ def publish(
 
 
 def rollback(wave: Wave, no_report: NoReport = False, as_json: Json = False) -> None:
-    """恢复上一个公布的发布 / go back to the release that readers saw before."""
+    """恢复读者此前看到的发布;再次运行即撤销 / publish the release that readers saw before; a second run undoes it."""
     from dagster_project.lock import run_lock
     from dagster_project.release.publish import rollback as go_back
 
@@ -87,7 +88,7 @@ def releases(wave: Wave, as_json: Json = False) -> None:
 def diff(
     wave: Wave,
     before: Annotated[
-        str | None, typer.Argument(help="缺省为上一个公布的发布 / default: what readers saw before.")
+        str | None, typer.Argument(help="缺省为读者此前看到的发布 / default: what readers saw before the current one.")
     ] = None,
     after: Annotated[str | None, typer.Argument(help="缺省为当前发布 / default: the current release.")] = None,
     as_json: Json = False,
@@ -154,6 +155,18 @@ def whatif(
 
 
 def verify(
+    anchor_hash: Annotated[
+        str | None,
+        typer.Argument(metavar="HASH", help="与 --anchor 合用:待核对的锚值 / with --anchor: the anchor to check."),
+    ] = None,
+    anchor: Annotated[
+        bool,
+        typer.Option(
+            "--anchor",
+            help="无误时输出一个锚值(一个哈希),请另存他处;附上 HASH 则核对当时的状态是否仍在 / print one hash to be "
+            "kept elsewhere, if all holds; with HASH, check that the state of that time is part of today's.",
+        ),
+    ] = False,
     wave: Annotated[
         list[str] | None,
         typer.Option("--wave", "-w", help="监测期,可重复;缺省为全部 / wave, repeatable; default: all."),
@@ -163,15 +176,21 @@ def verify(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """核验原始文件、台账、日志与发布未被改动 / prove that raw files, ledger, log and releases are what they were."""
+    """核验原始文件、台账、日志、发布与报告未被改动 / prove that inputs, log, releases and reports are unchanged."""
     from dagster_project.release.verify import verify as prove
 
-    proof = prove(paths(), tuple(wave or ()), rebuild)
-    result: dict[str, Any] = {"checked": proof.checked, "faults": proof.faults}
-    text = "\n".join(
-        [*proof.faults, f"已核验 / checked: {', '.join(f'{n} {what}' for what, n in proof.checked.items())}"]
-    )
-    typer.echo(json.dumps(result, ensure_ascii=False, indent=1) if as_json else text)
+    to_check = None if anchor_hash is None else anchor_hash.strip().lower()
+    if to_check is not None and not (anchor and re.fullmatch("[0-9a-f]{64}", to_check)):
+        raise UsageError("核对锚值请用 / to check an anchor: hotline verify --anchor HASH (64 × 0-9a-f)")
+    proof = prove(paths(), tuple(wave or ()), rebuild, to_check)
+    made = proof.anchor if anchor and not proof.faults else None  # no hash vouches for what is at fault
+    result: dict[str, Any] = {"checked": proof.checked, "faults": proof.faults} | ({"anchor": made} if anchor else {})
+    lines = [*proof.faults, f"已核验 / checked: {', '.join(f'{n} {what}' for what, n in proof.checked.items())}"]
+    if to_check and not proof.faults:
+        lines.append(f"锚值相符 / the anchor holds: {to_check}")
+    if made:
+        lines.append(f"锚值,请另存他处 / anchor, to be kept elsewhere: {made}")
+    typer.echo(json.dumps(result, ensure_ascii=False, indent=1) if as_json else "\n".join(lines))
     if proof.faults:
         raise typer.Exit(6)
 

@@ -6,8 +6,10 @@ is replaced in one step. A crash at any moment leaves what stood before.
 
 import json
 import logging
+import os
 import shutil
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from dagster_project.files import remove as remove_any
 logger = logging.getLogger("hotline")
 
 MANIFEST = "manifest.json"
+NEXT_LINK = ".current-next"  # becomes `current`
 SYNTHETIC_NOTE = "模拟数据"  # what everything made from a simulated wave says
 # What a run tells of its release, on the command line and in the UI.
 HEADLINES = (
@@ -39,9 +42,33 @@ def write_parquet(table: pa.Table, path: Path) -> None:
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
-    """{relative name: sha256} of every file of a release but its manifest, sorted by name."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {name: sha256_of(path) for path in files if (name := path.relative_to(folder).as_posix()) != MANIFEST}
+    """Returns {relative name: sha256} of every file of a release or rendering but its manifest, sorted by name.
+
+    What neither may contain is listed too, with what it is in place of a hash: a link, an empty folder, a device.
+    """
+    found = {}
+    for root, folders, files in os.walk(folder):  # does not follow links
+        for path in (Path(root, name) for name in [*folders, *files]):
+            # a name that is no text cannot be printed
+            name = os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace")
+            if (content := _content(path)) is not None:
+                found[name] = content
+    found.pop(MANIFEST, None)
+    return dict(sorted(found.items()))
+
+
+def differences(stated: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
+    """Returns the names, sorted, that only one of the two has, or that have another content."""
+    return sorted(name for name in stated.keys() | found.keys() if stated.get(name) != found.get(name))
+
+
+def _content(path: Path) -> str | None:
+    mode = path.lstat().st_mode
+    if stat.S_ISREG(mode):
+        return sha256_of(path)
+    if stat.S_ISDIR(mode):
+        return None if any(path.iterdir()) else "empty folder"
+    return "link" if stat.S_ISLNK(mode) else "no regular file"
 
 
 def keep(staged: Path, target: Path, recorded: str | None = None) -> None:
@@ -84,7 +111,7 @@ def settle(staged: Path, target: Path) -> None:
 
 def switch(target: Path) -> None:
     """Let `current` beside `target` point at it: a reader sees what it pointed at before, or this."""
-    current, link = target.parent / "current", target.parent / ".current-next"
+    current, link = target.parent / "current", target.parent / NEXT_LINK
     if current.is_dir() and not current.is_symlink():
         set_aside(target.parents[2], current)
     remove_any(link)
@@ -98,9 +125,7 @@ def require_whole(folder: Path) -> None:
     stated = read_manifest(folder).get("files")
     if not isinstance(stated, dict):
         raise _incomplete(folder)
-    found = file_hashes(folder)
-    differing = sorted(name for name in stated.keys() | found.keys() if stated.get(name) != found.get(name))
-    if differing:
+    if differing := differences(stated, file_hashes(folder)):
         raise Damaged(
             f"发布 {folder.name} 的文件被改动 / files of release {folder.name} were changed: {', '.join(differing)}"
             f"\n{_remedy(folder)}"
@@ -160,7 +185,7 @@ def remove(folder: Path) -> None:
     """Remove a release's or a rendering's folder; a crash leaves no half one under its name."""
     leftover = folder.with_name(f".staged-{folder.name}")
     folder.rename(leftover)
-    shutil.rmtree(leftover)
+    remove_any(leftover)
 
 
 @contextmanager
@@ -176,6 +201,11 @@ def staging_folder(releases: Path, release: str) -> Iterator[Path]:
     finally:
         if folder.exists():
             shutil.rmtree(folder)
+
+
+def is_staged(name: str) -> bool:
+    """Returns whether something of this name next to releases or renderings is being built, or a crash left it."""
+    return name.startswith(".staged-") or name == NEXT_LINK
 
 
 def current_release(current: Path) -> Path | None:

@@ -5,7 +5,7 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
-from dagster_project import chain, fieldwork
+from dagster_project import fieldwork
 from dagster_project.claims import narrative
 from dagster_project.errors import NotReconciled
 from dagster_project.gate.verdicts import read_quality
@@ -22,7 +22,9 @@ from dagster_project.release.identity import (
     declaration_version,
     package_versions,
 )
+from dagster_project.release.recorded import require_recorded
 from dagster_project.release.tables import write_tables
+from dagster_project.runlog import read as read_log
 from dagster_project.runlog import record_release, recorded_manifest
 from dagster_project.transform.scope import inputs_digest, published_inputs
 from dagster_project.transform.warehouse import require_published, require_unchanged
@@ -39,6 +41,7 @@ def freeze(paths: Paths, wave: Wave) -> Path:
     report = stored_report(paths, wave.id)
     require_published(paths, wave.id)
     _require_of_one_piece(paths, wave, report)
+    require_recorded(paths, wave.id, wave.baseline)
     declared = declaration_files(paths, wave)
     baseline = baseline_folder(paths, wave)
     identity = identify(wave, report, declared, baseline)
@@ -53,7 +56,7 @@ def freeze(paths: Paths, wave: Wave) -> Path:
         _write_claims(paths, wave, staged, baseline)
         _write_manifest(wave, report, identity, declared, staged)
         folder = releases / identity.release
-        keep(staged, folder, recorded_manifest(chain.read(paths.log), identity.release))
+        keep(staged, folder, recorded_manifest(read_log(paths), identity.release))
     record_release(paths, folder)
     return folder
 

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from dagster_project import chain, runlog
+from dagster_project import runlog
 from dagster_project.errors import NotReconciled
 from dagster_project.files import sha256_of
 from dagster_project.lock import run_lock
@@ -52,6 +52,6 @@ def repair_current(paths: Paths, wave: str, with_baselines: Iterable[str]) -> No
 
 def _recorded(paths: Paths, release: str) -> str | None:
     try:
-        return runlog.recorded_manifest(chain.read(paths.log), release)
+        return runlog.recorded_manifest(runlog.read(paths), release)
     except NotReconciled:  # a damaged log vouches for nothing; who verifies is told of it
         return None

@@ -1,4 +1,4 @@
-"""Proof that nothing was changed behind the pipeline's back: raw files, ledger, log and releases.
+"""Proof that nothing was changed outside the pipeline: raw files, ledger, log, releases and reports.
 
 Belongs here: holding what lies on disk against what was written down of it. Does not belong here: the
 chains themselves (`chain.py`), making anything good again.
@@ -8,49 +8,76 @@ import hashlib
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dagster_project import chain, runlog
-from dagster_project.errors import HotlineError, InputRejected, NotReconciled
+from dagster_project.corrections.ledger import read_records
+from dagster_project.errors import HotlineError, InputRejected, NotReconciled, UsageError
 from dagster_project.files import sha256_of
 from dagster_project.ingest.frozen import require_frozen
 from dagster_project.ingest.wave import export_files, list_waves, load_wave
+from dagster_project.journal import Record
 from dagster_project.lock import run_lock
-from dagster_project.paths import Paths
-from dagster_project.release.folder import MANIFEST, require_whole
+from dagster_project.paths import WAVE_ID, Paths
+from dagster_project.release.folder import MANIFEST, is_staged, require_whole
 from dagster_project.release.identity import Identity
 from dagster_project.release.publish import require_known
+from dagster_project.release.recorded import current_faults, ledger_faults, manifest_faults
+from dagster_project.release.rendered import recorded_renderings, report_faults
 from dagster_project.release.repair import is_current_damaged, repair_current
 from dagster_project.release.scratch import run_apart
 
-Record = dict[str, Any]
 LAST_WORDS = 2000  # characters of a failed rebuilding that a fault carries
 
 
 @dataclass(frozen=True)
 class Proof:
-    """What was held against its record, by kind and number, and a sentence per fault; without faults, all holds."""
+    """What was compared with its record, by kind and number, and a sentence per fault; without faults, all holds.
+
+    `anchor`: hash of the log's last record, on which every other record and hash depends; None where the log is empty.
+    """
 
     checked: dict[str, int]
     faults: list[str]
+    anchor: str | None
 
 
-def verify(paths: Paths, wave_ids: tuple[str, ...], rebuild: bool) -> Proof:
-    """Check the log, and of each wave (none named: all) its ledger, its releases, and the raw files of the current one.
+def verify(paths: Paths, wave_ids: tuple[str, ...], rebuild: bool, anchor: str | None = None) -> Proof:
+    """Check the log, and of each wave its ledger, releases and reports, and the raw files of its current release.
 
     With `rebuild` a damaged current release is repaired first, where the same one can be made again. Then the current
     releases are made again in an empty installation, from raw files, ledger and code alone, and must come out with
-    the same bytes. Raises UsageError for an unknown wave.
+    the same bytes.
+
+    Args:
+        paths: The installation.
+        wave_ids: Waves to check; none: every wave that raw files, log, releases or reports know.
+        rebuild: Whether to rebuild.
+        anchor: An anchor printed earlier: the state that it stands for must be a part of today's.
+
+    Raises:
+        UsageError: There is no such wave.
     """
     for wave in wave_ids:
-        require_known(paths, wave)
-    waves = [*dict.fromkeys(wave_ids or list_waves(paths))]
-    unrepaired = [*_repair_faults(paths, waves)] if rebuild else []
+        if wave not in _known_waves(paths, _read_log(paths)[0]):
+            require_known(paths, wave)
+    unrepaired = [*_repair_faults(paths, wave_ids or list_waves(paths))] if rebuild else []
     with run_lock(paths):  # what a run is changing can not be held against anything
-        checked, faults = _held_against_records(paths, waves)
+        log, faults = _read_log(paths)
+        known = _known_waves(paths, log)
+        waves = [*dict.fromkeys(wave_ids or known)]
+        checked = Counter({"记录 / log records": len(log)})
+        if anchor is not None and anchor not in {each["hash"] for each in log}:
+            faults.append(
+                f"{paths.log.name}: 没有与锚值 {anchor} 相符的记录:日志已被替换,或锚值属于另一安装 / no record has the "
+                "hash of the anchor: the log was replaced, or the anchor is another installation's"
+            )
+        for wave in waves:
+            faults += _wave_faults(paths, wave, log, checked)
+        if not wave_ids:
+            faults += _stray_faults(paths, known)
     faults += unrepaired
     if rebuild and faults:
         faults.append("因以上问题未重做 / nothing was made anew because of these faults")
@@ -59,10 +86,10 @@ def verify(paths: Paths, wave_ids: tuple[str, ...], rebuild: bool) -> Proof:
             if paths.current(wave).is_symlink():
                 checked["重做 / rebuilt"] += 1
                 faults += _rebuild_faults(paths, wave)
-    return Proof(dict(checked), faults)
+    return Proof(dict(checked), faults, log[-1]["hash"] if log else None)
 
 
-def _repair_faults(paths: Paths, waves: list[str]) -> Iterator[str]:
+def _repair_faults(paths: Paths, waves: Iterable[str]) -> Iterator[str]:
     """Repair the damaged current releases; one text per release that cannot be repaired."""
     for wave in waves:
         if is_current_damaged(paths, wave):
@@ -72,30 +99,60 @@ def _repair_faults(paths: Paths, waves: list[str]) -> Iterator[str]:
                 yield f"{wave}: 未能修复 / could not be repaired: {str(failed)[-LAST_WORDS:]}"
 
 
-def _held_against_records(paths: Paths, waves: list[str]) -> tuple[Counter[str], list[str]]:
-    checked: Counter[str] = Counter()
-    faults: list[str] = []
-    log: list[Record] = []
+def _read_log(paths: Paths) -> tuple[list[Record], list[str]]:
+    """Returns the records of the log, none where it is damaged, and what is wrong with it."""
     try:
-        log = chain.read(paths.log)
-        checked["记录 / log records"] += len(log)
+        return runlog.read(paths), []
     except NotReconciled as damaged:
-        faults.append(str(damaged))
-    for wave in waves:
-        ledger = paths.ledger(wave)
-        try:
-            checked["台账记录 / ledger records"] += len(chain.read(ledger))
-        except NotReconciled as damaged:
-            faults.append(f"raw/{wave}/corrections: {damaged}")
-        faults += _frozen_faults(paths, wave)
-        for folder in sorted(path for path in paths.releases(wave).glob("[!.]*") if not path.is_symlink()):
+        faults = [str(damaged)]
+    try:
+        return chain.read(paths.log), faults
+    except NotReconciled:
+        return [], faults
+
+
+def _known_waves(paths: Paths, log: list[Record]) -> list[str]:
+    """Returns the waves that raw files, log, releases or reports know, sorted."""
+    logged = {wave for each in log for wave in (each.get("wave"), each.get("report_of")) if wave}
+    folders = {path.name for root in _output_roots(paths) for path in root.glob("*") if WAVE_ID.fullmatch(path.name)}
+    return sorted({*list_waves(paths), *filter(WAVE_ID.fullmatch, logged), *folders})
+
+
+def _output_roots(paths: Paths) -> tuple[Path, Path]:
+    return paths.home / "releases", paths.home / "reports"
+
+
+def _stray_faults(paths: Paths, waves: list[str]) -> Iterator[str]:
+    """Yields what is next to the folders of waves and is none."""
+    for root in _output_roots(paths):
+        for path in sorted(root.glob("*")):
+            if path.name not in waves or path.is_symlink() or not path.is_dir():
+                yield f"{root.name}/{path.name}: 不属于任何监测期,请移开 / belongs to no wave; move it away"
+
+
+def _wave_faults(paths: Paths, wave: str, log: list[Record], checked: Counter[str]) -> list[str]:
+    faults = _ledger_faults(paths, wave, log, checked) + _frozen_faults(paths, wave)
+    recorded = dict.fromkeys(each["release"] for each in runlog.of_wave(log, wave, *runlog.MADE))
+    faults += manifest_faults(paths, wave, log, recorded)
+    for folder in sorted(path for path in paths.releases(wave).glob("*") if not is_staged(path.name)):
+        if folder.name != "current":
             checked["发布 / releases"] += 1
             faults += release_faults(folder, runlog.recorded_manifest(log, folder.name))
-        faults += _current_faults(paths, wave, log)
-        found = list(_raw_faults(paths, wave, log))
-        faults += [fault for fault in found if fault]
-        checked["原始文件与声明 / raw files and declarations"] += len(found)
-    return checked, faults
+    faults += current_faults(paths, wave, log)
+    checked["报告 / reports"] += len(recorded_renderings(log, wave))
+    faults += report_faults(paths, wave, log)
+    found = list(_raw_faults(paths, wave, log))
+    checked["原始文件与声明 / raw files and declarations"] += len(found)
+    return list(dict.fromkeys([*faults, *(fault for fault in found if fault)]))
+
+
+def _ledger_faults(paths: Paths, wave: str, log: list[Record], checked: Counter[str]) -> list[str]:
+    faults = [*ledger_faults(paths, wave, log)]
+    try:
+        checked["台账记录 / ledger records"] += len(read_records(paths, wave))
+    except NotReconciled as damaged:
+        faults = faults or [str(damaged)]
+    return faults
 
 
 def _frozen_faults(paths: Paths, wave: str) -> list[str]:
@@ -103,26 +160,28 @@ def _frozen_faults(paths: Paths, wave: str) -> list[str]:
     try:
         files = export_files(paths, load_wave(paths, wave))
         require_frozen(paths, wave, {path.name: sha256_of(path) for path in files})
-    except InputRejected as rejected:
+    except (InputRejected, NotReconciled, UsageError) as rejected:
         return [str(rejected)]
     return []
 
 
 def release_faults(folder: Path, recorded: str | None) -> Iterator[str]:
-    """What is wrong with a release: its files, its manifest, its name."""
+    """Yields what is wrong with a release in itself; whether its manifest is the recorded one is not asked."""
     place = f"releases/{folder.parent.name}/{folder.name}"
+    if folder.is_symlink() or not folder.is_dir():
+        yield f"{place}: 不是发布文件夹,请移开 / is not the folder of a release; move it away"
+        return
     if not (folder / MANIFEST).is_file():
-        yield f"{place}: {MANIFEST} 缺失 / is missing"
+        if recorded is None:
+            yield f"{place}: {MANIFEST} 缺失 / is missing"
         return
     if recorded is None:
         yield f"{place}: 日志中没有它的记录 / the log has no record of it"
-    elif recorded != sha256_of(folder / MANIFEST):
-        yield f"{place}/{MANIFEST}: 与日志记录的不同 / is not the one that the log recorded"
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
         require_whole(folder)
         name = _identity(manifest).release
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         yield f"{place}/{MANIFEST}: 不能读取 / can not be read: {error}"
         return
     except NotReconciled as changed:
@@ -143,19 +202,6 @@ def _identity(manifest: Record) -> Identity:
     )
 
 
-def _current_faults(paths: Paths, wave: str, log: list[Record]) -> Iterator[str]:
-    published = [each["release"] for each in runlog.publications(log, wave)]
-    if not paths.current(wave).is_symlink():
-        if published or paths.current(wave).exists():
-            yield f"releases/{wave}/current: 应为指向发布的链接 / must be a link to the release that was published"
-        return
-    release = paths.current(wave).readlink().name
-    if not paths.current(wave).exists():
-        yield f"releases/{wave}/current: 指向不存在的发布 / points at a release that is not there: {release}"
-    if not published or published[-1] != release:
-        yield f"releases/{wave}/current: {release} 不是日志中最后公布的 / is not what the log says was published last"
-
-
 def _raw_faults(paths: Paths, wave: str, log: list[Record]) -> Iterator[str]:
     """One text per raw file and declaration that the current release was made from; empty where it is the same."""
     manifest = _manifest(paths, wave, log)
@@ -171,13 +217,6 @@ def _raw_faults(paths: Paths, wave: str, log: list[Record]) -> Iterator[str]:
             yield f"raw/{place}: 与当前发布所用的不同 / is not what the current release was made from"
         else:
             yield ""
-    head = manifest["ledger_head"]
-    try:
-        heads = [each["hash"] for each in chain.read(paths.ledger(wave))]
-    except NotReconciled:
-        return  # told already
-    if head is not None and head not in heads:
-        yield f"raw/{wave}/corrections: 台账缺少当前发布所依据的记录 / the ledger lacks what the release stands on"
 
 
 def _manifest(paths: Paths, wave: str, log: list[Record]) -> Record | None:

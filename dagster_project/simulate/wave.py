@@ -16,6 +16,7 @@ import pandas as pd
 import yaml
 
 from dagster_project.errors import UsageError
+from dagster_project.ingest.frozen import is_frozen
 from dagster_project.paths import Paths
 from dagster_project.simulate.answers import answer
 from dagster_project.simulate.calendar import calendar
@@ -72,7 +73,7 @@ def simulate_wave(
         raise UsageError(
             f"{wave.id}: 导出已存在({names}),重新生成请加 --overwrite / exports are there ({names}); use --overwrite"
         )
-    if not out and paths.checksums(wave.id).exists():
+    if not out and is_frozen(paths, wave.id):
         raise UsageError(f"{wave.id}: 导出已冻结,不可重新生成 / the exports are frozen; none are made anew")
     progress(f"{wave.id}: {size} 条热线,每条 {probes} 次电话监测 / {size} lines, {probes} phone probes each")
     frame = sized_frame(frame, size)

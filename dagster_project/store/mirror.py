@@ -26,7 +26,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dagster_project import chain, runlog
+from dagster_project import runlog
 from dagster_project.errors import HotlineError, NotReconciled, UsageError
 from dagster_project.files import flush_folder, sha256_of
 from dagster_project.ingest.bronze import find_report
@@ -318,8 +318,16 @@ def pull(paths: Paths, store: Store, wave: str, bronze: bool = True) -> Done:
         raise UsageError(f"存储中没有 {wave} 的发布 / the store has no release of {wave}")
     _require_not_ahead(paths, wave, current)
     carried = _pull_release(paths, store, wave, current)
-    if runlog.recorded_manifest(chain.read(paths.log), current.release) != current.manifest:
-        runlog.record(paths, runlog.PULLED, wave=wave, release=current.release, manifest=current.manifest)
+    if runlog.recorded_manifest(runlog.read(paths), current.release) != current.manifest:
+        manifest = json.loads((paths.releases(wave) / current.release / MANIFEST).read_bytes())
+        runlog.record(
+            paths,
+            runlog.PULLED,
+            wave=wave,
+            release=current.release,
+            manifest=current.manifest,
+            ledger_head=manifest["ledger_head"],
+        )
     if bronze and current.bronze:
         carried += _pull_bronze(paths, store, wave, current)
     publish(paths, wave, current.release)
@@ -331,7 +339,7 @@ def _require_not_ahead(paths: Paths, wave: str, current: Current) -> None:
     standing_here = current_id(paths.current(wave))
     if standing_here is None or standing_here == current.release:
         return
-    made_here = {each["release"] for each in chain.read(paths.log) if each["event"] == runlog.RELEASED}
+    made_here = {each["release"] for each in runlog.read(paths) if each["event"] == runlog.RELEASED}
     if standing_here in made_here:
         raise UsageError(
             f"{wave}:当前发布 {standing_here} 由本安装生成,不以存储中的 {current.release} 取代 / the current release "
