@@ -26,9 +26,11 @@ def require_recorded(paths: Paths, wave: str, baseline: str | None = None) -> No
     """
     log = runlog.read(paths)
     faults = [*ledger_faults(paths, wave, log)]
-    if runlog.seen_by_readers(log, wave):  # else there is no `current` to build on; publishing checks it
+    # without a publication there is no `current` of the wave to build on; publishing checks it
+    if runlog.seen_by_readers(log, wave):
         faults += current_faults(paths, wave, log)
-    if baseline is not None:
+    # `hotline whatif` lends a baseline to an installation that never made one
+    if baseline is not None and runlog.of_wave(log, baseline, *runlog.MADE):
         faults += _published_faults(paths, baseline, log)
     if faults:
         raise NotReconciled("\n".join(faults))
