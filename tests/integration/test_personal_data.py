@@ -22,6 +22,22 @@ from tests.conftest import Installation, Result, fresh
 WAVE = "2022"
 SECRET = "a secret of thirty-two characters or more"
 PLANTED = ("13987654321", "+86 138-1234-5678", "11010519491231002X", "203.0.113.77", "zhang.san@example.com")
+FULL_WIDTH = str.maketrans("0123456789", "０１２３４５６７８９")
+CHINESE = str.maketrans("0123456789", "〇一二三四五六七八九")
+# sixty ways of writing numbers and addresses that are in no other column; a few in every column
+FORMS = (
+    *(f"139{gap}8765{gap}4321" for gap in " .-–—_/·•、|~\u00a0\u3000\u2011\u200b\u00ad\u034f\u3164\ufe00"),
+    *(f"{before}13987654321" for before in ("0086", "+86", "+86 (0)", "0", "A", "GD", "电话", "（手机）")),
+    *(PLANTED[0].translate(digits) for digits in (FULL_WIDTH, CHINESE)), "13987654321B", "1 3 9 8 7 6 5 4 3 2 1",
+    *(f"110105{gap}19491231{gap}002X" for gap in " .-·\u00a0\u200b"), "11010519491231002Ｘ", "11010519491231002Х",
+    PLANTED[2].translate(FULL_WIDTH), "110105491231002", "(010)87654321", "01087654321", "0531-82041234",
+    "+852 9123 4567",
+    "203．0．113．77", "2001:db8::77", "::ffff:203.0.113.77", "zhang.san＠example.com", "zhang.san(at)example.com",
+    "zhang.san at example.com", "6222021234567890128", "6222 0212 3456 7890 128", "4111-1111-1111-1111", "E12345678",
+    "EA1234567", "G 12345678", "H12345678", "FRA110090030701",
+)  # fmt: skip
+# what would be left of them in plain form
+PLAIN = ("13987654321", "110105194912310021", "01087654321", "6222021234567890128", "4111111111111111")
 # names stand only where they are dropped or keyed: in a column of codes nothing tells them from a wrong code
 NAMES = ("欧阳娜娜", "慕容复", "Zhuge Liang")
 KEYED = {"survey_phone": ("10、编码员", "24、复核编码员", "22、工单编号"), "web_inspection": ("编码员", "工单编号")}
@@ -45,7 +61,7 @@ def plant(rows: Cells, profile: dict[str, Any]) -> Cells:
     faulty = []
     for column, name in enumerate(header):
         if name in profile["columns"] and name not in keyed:
-            for text in PLANTED:
+            for text in (*PLANTED, *FORMS[column % 20 :: 20]):
                 row = list(rows[1])
                 row[of_key] = f"X{len(faulty)}"
                 row[column] = text
@@ -78,7 +94,7 @@ def planted(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation
     declared = paths.wave_yml(WAVE)
     text = declared.read_text(encoding="utf-8")
     assert "{max_share_pct: 0}" in text
-    declared.write_text(text.replace("{max_share_pct: 0}", "{max_share_pct: 5, reason: 试验}"), encoding="utf-8")
+    declared.write_text(text.replace("{max_share_pct: 0}", "{max_share_pct: 10, reason: 试验}"), encoding="utf-8")
     for name in ("survey_phone", "dialler", "web_inspection"):
         path = paths.profile(name)
         profile = path.read_text(encoding="utf-8")
@@ -166,7 +182,8 @@ def held_by(folder: Path, wanted: tuple[str, ...]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not path.is_symlink():
-            here = {each for each in wanted for text in texts(path) if each in text}
+            said = list(texts(path))
+            here = {each for each in wanted if any(each in text for text in said)}
             if here:
                 found[path.relative_to(folder).as_posix()] = here
     return found
@@ -181,6 +198,8 @@ def test_the_search_finds_what_was_planted(planted: Installation) -> None:
     assert {name: len(each) for name, each in found.items()} == {
         f"dial_{WAVE}.csv": 8, f"phone_{WAVE}.xlsx": 8, f"web_{WAVE}.csv": 8
     }  # fmt: skip
+    assert len(FORMS) >= 60
+    assert set().union(*held_by(planted.paths.wave_raw(WAVE), FORMS).values()) == set(FORMS)
 
 
 @pytest.mark.usefixtures("done")
@@ -192,9 +211,10 @@ def test_the_search_looks_into_every_kind_of_file(planted: Installation) -> None
 
 
 def test_nothing_personal_leaves_the_ingest(planted: Installation, done: Result) -> None:
-    assert held_by(planted.paths.home, (*PLANTED, *NAMES, SECRET)) == {}
+    wanted = (*PLANTED, *NAMES, *FORMS, *PLAIN, SECRET)
+    assert held_by(planted.paths.home, wanted) == {}
     said = done.out + done.err
-    assert [text for text in (*PLANTED, *NAMES, SECRET) if text in said] == []
+    assert [text for text in wanted if text in said] == []
     assert "E_PERSONAL_DATA" in said
     assert "E_NOT_IN_CODES" in said
 
@@ -202,7 +222,7 @@ def test_nothing_personal_leaves_the_ingest(planted: Installation, done: Result)
 def test_neither_does_a_check_tell_it(planted: Installation) -> None:
     result = planted.hotline("check", "--wave", WAVE, "--json")
     assert result.code == 3, result.err
-    assert [text for text in (*PLANTED, *NAMES, SECRET) if text in result.out + result.err] == []
+    assert [text for text in (*PLANTED, *NAMES, *FORMS, *PLAIN, SECRET) if text in result.out + result.err] == []
 
 
 @pytest.mark.usefixtures("done")
