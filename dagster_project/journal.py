@@ -22,7 +22,7 @@ from dagster_project.paths import Paths
 from dagster_project.release.folder import switch
 
 Record = dict[str, Any]
-NUMBER = "number"  # of a record, from 1: a record with a number was written together with `log.head`
+NUMBER = "record"  # of a record, from 1: a record with a number was written together with `log.head`
 
 
 @dataclass(frozen=True)

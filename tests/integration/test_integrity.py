@@ -150,7 +150,7 @@ def rewritten_log(paths: Path, *, without: str) -> bytes:
         for each in chain.read(paths / "log.jsonl")
         if each["event"] != without
     ]
-    chain.append(paths / "forged", *({**each, "number": at} for at, each in enumerate(kept, start=1)))
+    chain.append(paths / "forged", *({**each, "record": at} for at, each in enumerate(kept, start=1)))
     content = (paths / "forged").read_bytes()
     (paths / "forged").unlink()
     return content

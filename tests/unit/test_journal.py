@@ -47,9 +47,9 @@ LOGS: dict[str, Callable[[Paths], bytes | None]] = {
     "rewritten": lambda paths: rewritten([{**each, "by": "?"} for each in chain.read(paths.log)]),
     "rewritten without a record": lambda paths: rewritten(chain.read(paths.log)[1:]),
     "rewritten without numbers": lambda _: rewritten(ENTRIES),
-    "continued": lambda paths: rewritten([*chain.read(paths.log), {"event": "丁", "number": 4}]),
+    "continued": lambda paths: rewritten([*chain.read(paths.log), {"event": "丁", "record": 4}]),
     "with the last record replaced": lambda paths: rewritten(
-        [*chain.read(paths.log)[:-1], {"event": "丁", "number": 3}]
+        [*chain.read(paths.log)[:-1], {"event": "丁", "record": 3}]
     ),
 }
 
@@ -90,7 +90,7 @@ def test_a_log_of_an_older_version_is_read_and_continued(tmp_path: Path) -> None
     assert len(journal.read(paths)) == 3
     assert not paths.log_head.exists() and not paths.log_lock.exists(), "reading writes nothing"
     journal.append(paths, {"event": "丁"})
-    assert [each.get("number") for each in journal.read(paths)] == [None, None, None, 4]
+    assert [each.get("record") for each in journal.read(paths)] == [None, None, None, 4]
 
 
 class Crash(BaseException):
@@ -179,6 +179,6 @@ def test_records_that_come_at_once_are_all_kept(paths: Paths) -> None:
     for thread in threads:
         thread.join()
     records = journal.read(paths)
-    assert [each["number"] for each in records] == [*range(1, 34)]
+    assert [each["record"] for each in records] == [*range(1, 34)]
     assert len({each.get("by") for each in records[3:]}) == 30
     assert json.loads(paths.log_head.read_bytes())["records"] == 33
