@@ -85,7 +85,9 @@ def test_sets_of_a_release_are_those_of_each_waves_own_frame(tmp_path: Path) -> 
         " unnest(['all', 'x', 'y']) as member, 'all' as channel, 0 as level,"
         " unnest([-946, 0, null]) as change_centi, unnest(['same_method', 'same_method', null]) as comparability"
     )
-    table = _set_changes(connection, "w", tmp_path / "after" / "lines.parquet", tmp_path / "before").to_pylist()
+    table = _set_changes(
+        connection, "w", str(tmp_path / "after" / "lines.parquet"), str(tmp_path / "before")
+    ).to_pylist()
     nation, tier = table
     assert (nation["dimension"], nation["n_matched"], nation["n_entry"], nation["n_exit"]) == ("national", 2, 1, 1)
     assert nation["matched"] + nation["entry"] + nation["exit"] == nation["change"] == Decimal("-9.46")
