@@ -80,27 +80,33 @@ def _plain(text: str) -> tuple[str, list[int] | None]:
 
 # --- numbers -----------------------------------------------------------------------------------
 
-_GAP = r"[^0-9A-Za-z]{1,3}"
-_GAPS = r"[^0-9A-Za-z]{0,3}"
+_GAP = r"[^0-9A-Za-z]{1,6}"
+_GAPS = r"[^0-9A-Za-z]{0,6}"
 # digit groups and what separates them; an identity card may end in X. No letter is a separator, and + begins a number.
-_GROUPS = re.compile(r"[0-9]+(?:(?:[^\w+]|_){1,3}[0-9]+)*(?:(?:[^\w+]|_){0,3}[Xx](?![0-9A-Za-z]))?")
+_GROUPS = re.compile(r"[0-9]+(?:(?:[^\w+]|_){1,6}[0-9]+)*(?:(?:[^\w+]|_){0,6}[Xx](?![0-9A-Za-z]))?")
 _RUN = re.compile(r"[0-9]+(?:[Xx](?![0-9A-Za-z]))?")
 _GROUP = re.compile(r"[0-9]+|[\W_]+")
 # what is dialled before a mobile number: country, trunk, or a carrier's prefix for cheap calls
 _DIALLED = r"(?:(?:00)?860?|0|125(?:20|93)|179[0-9]{2}|10193)?"
 _MOBILE = re.compile(rf"{_DIALLED}1[3-9][0-9]{{9}}")
-_MOBILE_GROUPED = re.compile(r"(?<![0-9])1[3-9][0-9][\W_]{1,3}[0-9]{4}[\W_]{1,3}[0-9]{4}(?![0-9])")
-_MOBILE_SPACED = re.compile(r"(?<![0-9])1[\W_]{1,3}[3-9](?:[\W_]{1,3}[0-9]){9}(?![0-9])")
+_MOBILE_GROUPED = re.compile(r"(?<![0-9])1[3-9][0-9][\W_]{1,6}[0-9]{4}[\W_]{1,6}[0-9]{4}(?![0-9])")
+_MOBILE_SPACED = re.compile(r"(?<![0-9])1[\W_]{1,6}[3-9](?:[\W_]{1,6}[0-9]){9}(?![0-9])")
 _AREA = r"(?:10|2[0-57-9]|[3-9][0-9]{2})"
+# the day of a ticket that begins with an area code: 021-20240101-0126
+_DAY = r"20(?:1[5-9]|2[0-9]|3[0-9])(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
 _LANDLINE = re.compile(
-    rf"(?<![0-9])(?:86[\W_]{{1,3}}0?|0){_AREA}[\W_]{{1,3}}"
-    r"(?:[1-9][0-9]{6,7}|[1-9][0-9]{2,3}[\W_]{1,3}[0-9]{4})(?![0-9])"
+    rf"(?<![0-9])(?:(?:00)?86[\W_]{{0,6}}0?|0){_AREA}[\W_]{{1,6}}"
+    rf"(?!{_DAY}(?![0-9]))(?:[1-9][0-9]{{6,7}}|[1-9][0-9]{{2,3}}[\W_]{{1,6}}[0-9]{{4}})(?![0-9])"
 )
 # without a separator; the last kind without a leading 1, which times (0310 1345 001) have
 _LANDLINE_RUN = re.compile(
     r"(?:(?:00)?86)?(?:0(?:10|2[0-57-9])[1-9][0-9]{7}|0[3-9][0-9]{2}[1-9][0-9]{7}|0[3-9][0-9]{2}[2-9][0-9]{6})"
 )
 _ABROAD = re.compile(r"00(?:852|853|886)[0-9]{8,9}")
+# letters that are typed or recognised for 0 and 1, among digits and not only before them
+_TYPED = re.compile(r"(?<![0-9A-Za-z])[0-9OoIl](?:[\W_]{0,3}[0-9OoIl]){9,24}[Xx]?(?![0-9A-Za-z])")
+_TYPED_LETTER = re.compile(r"[0-9][\W_]{0,3}[OoIl]")
+_AS_DIGITS = str.maketrans("OoIl", "0011")
 _PROVINCES = frozenset(
     map(
         str,
@@ -122,11 +128,12 @@ _PROVINCES = frozenset(
 _OF_CARDS = frozenset(("441900", "442000", "460300", "460400", "620200", "810000", "820000", "830000"))
 # Tickets are dated in the years of waves, and people who phone were born before.
 _FIRST_TICKET_YEAR = 2010
+_FIRST_YEAR_OF_TICKETS_ONLY = 2020  # who was born since phones no hotline
 _CARD = re.compile(
-    r"(?:62[0-9]{14,17}|81[0-9]{14}|4(?:[0-9]{12}|[0-9]{15})|5[1-5][0-9]{14}|3[47][0-9]{13}|36[0-9]{12}"
+    r"(?:62[0-9]{14,17}|81[0-9]{14}|4[0-9]{15}|5[1-5][0-9]{14}|3[47][0-9]{13}|36[0-9]{12}"
     r"|35[2-8][0-9]{13}|6(?:011|4[4-9][0-9]|5[0-9]{2})[0-9]{12}|955[89][0-9]{12,15})"
 )
-_CARD_GROUPED = re.compile(r"(?<![0-9])(?:[0-9]{4}[\W_]{1,3}){3}[0-9]{1,4}(?:[\W_]{1,3}[0-9]{1,3})?(?![0-9])")
+_CARD_GROUPED = re.compile(r"(?<![0-9])(?:[0-9]{4}[\W_]{1,6}){3}[0-9]{1,4}(?:[\W_]{1,6}[0-9]{1,3})?(?![0-9])")
 
 
 def _is_date(text: str) -> bool:
@@ -157,6 +164,8 @@ def _is_identity_card(number: str, prefixes: Prefixes) -> bool:
     is_right = calc_check_digit(number) == number[-1].upper()
     if number[0] == "9":  # residence permit of a foreigner
         return is_right
+    if int(number[6:10]) >= _FIRST_YEAR_OF_TICKETS_ONLY:
+        return False
     if int(number[6:10]) < _FIRST_TICKET_YEAR:
         return is_right or is_county
     return is_right and is_county and _is_region(region) and not prefixes.number_tickets(number)
@@ -177,6 +186,8 @@ def _is_bank_card(number: str, prefixes: Prefixes, is_grouped: bool = False) -> 
         return False
     if any(number[place : place + 2] == "20" and _is_date(number[place : place + 8]) for place in (2, 4, 6)):
         return False  # a ticket: division, day, running number
+    if "2015" <= f"20{number[6:8]}" < "2040" and _is_date(f"20{number[6:12]}") and _is_region(number[:6]):
+        return False  # the same with a year of two digits
     return (is_grouped and number.startswith("62")) or luhn.is_valid(number)
 
 
@@ -236,7 +247,9 @@ def _is_persons_grouped(groups: list[str], whole: str, has_plus: bool, prefixes:
         return not number.startswith(prefixes.of_keys)
     if _is_identity_card(number, prefixes):
         return True
-    return not is_list and not is_time and _is_bank_card(number, prefixes)
+    # a server, and its seconds since 1970: pbx8-1641007268.46137
+    is_one_number = sizes[0] >= 3 or max(sizes) <= 2
+    return is_one_number and not is_list and not is_time and _is_bank_card(number, prefixes)
 
 
 # --- other forms -------------------------------------------------------------------------------
@@ -267,6 +280,17 @@ _RESIDENT = re.compile(r"(?<![0-9A-Za-z])[A-Za-z]{3}([0-9]{12})(?![0-9A-Za-z])")
 _LABELLED = re.compile(
     r"(?:电话|手机|座机|身份证|护照|证件|卡号)(?:号码|号)?[\s:是为]{0,3}((?:[A-Za-z][\W_]?)?[0-9](?:[\W_]?[0-9]){6,17}[Xx]?)(?![0-9])"
 )
+_MOBILE_TYPED = re.compile(rf"(?:{_DIALLED}1[3-9][0-9]{{9}}|1[3-9][0-9](?:[\W_]{{1,3}}[0-9]{{4}}){{2}})")
+# Hong Kong: A123456(3); without brackets it is too much like a counter
+_HONG_KONG = re.compile(r"(?<![0-9A-Za-z])([A-Za-z]{1,2}) ?([0-9]{6}) ?[(\[{] ?([0-9Aa]) ?[)\]}]")
+# accounts that say what they are; Latin letters alone before digits begin a ticket's number
+_ACCOUNT = re.compile(
+    r"(?:(?<![0-9A-Za-z])qq(?:\s?号码?|\s?[:：])\s?|(?<![0-9A-Za-z])qq\s|(?:扣扣|企鹅)号?\s?[:：]?\s?)([1-9][0-9]{4,10})(?![0-9A-Za-z])"
+    r"|微信号?(?:id)?\s?[:：是为]?\s?([A-Za-z][\w-]{5,19}|1[0-9]{10})(?![\w-])"
+    r"|(?<![0-9A-Za-z])(?:wx|wechat|weixin|vx)(?:\s?号|\s?id)?\s?[:：]\s?([A-Za-z][\w-]{5,19})(?![\w-])"
+    r"|(?<![0-9A-Za-z])(wxid_[0-9a-z]{6,20})(?![0-9A-Za-z])",
+    re.IGNORECASE | re.ASCII,
+)
 _HASH = re.compile(
     r"(?<![0-9A-Za-z])(?:k?[0-9a-f]{32,}|[0-9A-F]{32,}|[0-9a-f]{24}"
     r"|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})(?![0-9A-Za-z])"
@@ -276,6 +300,12 @@ _HASH = re.compile(
 def _others(text: str) -> Iterator[Span]:
     """Places of mail addresses, IP addresses, passports and permits, and numbers that say what they are."""
     is_ascii = text.isascii()
+    for each in _TYPED.finditer(text) if _TYPED_LETTER.search(text) else ():
+        typed = each[0].translate(_AS_DIGITS)
+        if _TYPED_LETTER.search(each[0]) and (_MOBILE_TYPED.fullmatch(typed) or _is_identity_card(typed, NO_PREFIXES)):
+            yield each.span()
+    yield from (each.span() for each in _HONG_KONG.finditer(text) if _has_hong_kong_digit(each[1], each[2], each[3]))
+    yield from (each.span(each.lastindex or 0) for each in _ACCOUNT.finditer(text) if each[1] != "12345")
     if "@" in text or "#" in text or "at" in text.lower() or not is_ascii:
         yield from (each.span() for each in _MAIL.finditer(text))
     for each in _IPV4.finditer(text) if text.count(".") >= 3 or not is_ascii else ():
@@ -297,6 +327,13 @@ def _others(text: str) -> Iterator[Span]:
     for each in _LABELLED.finditer(text) if not is_ascii else ():
         if not _SERIAL.match(re.sub(r"[^0-9]", "", each[1])):
             yield each.span(1)
+
+
+def _has_hong_kong_digit(letters: str, digits: str, check: str) -> bool:
+    """Whether a Hong Kong identity card has the right check digit."""
+    values = [36 if each == " " else ord(each) - 55 for each in letters.upper().rjust(2)] + [*map(int, digits)]
+    total = sum(value * weight for value, weight in zip(values, range(9, 1, -1), strict=True))
+    return (total + (10 if check in "Aa" else int(check))) % 11 == 0
 
 
 def _ipv6(text: str, start: int) -> Iterator[Span]:
@@ -335,7 +372,10 @@ HINT = re.compile(
             rf"{_START}[EGHMCWTLeghmcwtl]{_GAPS}[0-9]{{4}}[^0-9A-Za-z]?[0-9]{{4}}(?:[0-9]{{2}})?{_FINISH}",
             rf"{_START}(?:[EeCc][A-Za-z]|[DSPdsp][Ee]?){_GAPS}[0-9]{{7}}{_FINISH}",
             rf"{_START}[A-Za-z]{{3}}[0-9]{{12}}{_FINISH}",
-            r"电话|手机|座机|身份证|护照|证件|卡号",
+            r"电话|手机|座机|身份证|护照|证件|卡号|微信|扣扣|企鹅|[qQ][qQ][号:： ]|[wWvV][xX][iI号:： ]",
+            r"[wW][eE](?:[cC][hH][aA][tT]|[iI][xX][iI][nN])",
+            r"[0-9][^0-9A-Za-z]{0,3}[OoIl]",
+            r"[A-Za-z] ?[0-9]{6} ?[(\[{]",
         )
     )
 )

@@ -136,7 +136,7 @@ def test_tickets_of_line_and_day_are_kept_and_an_identity_card_among_them_is_not
     for row, ticket in zip(wave.phone, tickets, strict=True):
         row["22、工单编号"] = ticket
     wave.phone[0]["22、工单编号"] = "11010519491231002X"
-    wave.phone[1]["22、工单编号"] = "110105202303020016"  # the right check digit, a county, and no line's code
+    wave.phone[1]["22、工单编号"] = "110105201503020016"  # the right check digit, a county, and no line's code
     wave.write()
     assert wave.ingest().fault_counts == {"E_PERSONAL_DATA": 2}
     assert set(bronze(wave, "phone_probes")["ticket_no"].to_pylist()) == set(tickets[2:])
