@@ -18,7 +18,7 @@ import typer
 
 from dagster_project import console
 from dagster_project.corrections.commands import correct
-from dagster_project.errors import HotlineError, InputRejected, Interrupted, UsageError
+from dagster_project.errors import UNEXPECTED, HotlineError, InputRejected, Interrupted, UsageError
 from dagster_project.files import refusal
 from dagster_project.ingest.personal import masked
 from dagster_project.names import require_line_id, require_wave_id
@@ -392,7 +392,7 @@ def exit_code() -> int:
             return _failed(_refused(reason), 1, error)
         if isinstance(error, OSError):
             return _failed(f"系统错误 / the system refused: {error.strerror}: {error.filename or ''}", 1, error)
-        text = f"意外错误 / unexpected: {type(error).__name__}: {error}"
+        text = f"{UNEXPECTED}: {type(error).__name__}: {error}"
         return _failed(f"{text}\n加 --debug 查看详情 / see more with --debug", 1, error)
     return 0
 

@@ -56,7 +56,7 @@ def connect(
     Args:
         home: the state folder. Files below it may be named relative to it.
         database: None for one in memory.
-        readable: folders below `home` whose files a query reads as `input_name` calls them.
+        readable: folders whose files a query reads as `input_name` calls them.
         attached: {name: database}, attached for reading.
         folders: read and written. For statements of the pipeline itself only: never where a model or a
             suite is executed.
@@ -176,8 +176,12 @@ def confine(
 
 
 def input_name(path: Path, home: Path) -> str:
-    """What a query calls a file of `readable`; patterns are possible."""
-    return f"{INPUT}://{path.relative_to(home).as_posix()}"
+    """What a query calls a file of `readable`; patterns are possible.
+
+    A path that is not below `home` is named in full: `hotline whatif` reads another installation's baseline, and a
+    folder of releases may be a link to another disk.
+    """
+    return f"{INPUT}://{(path.relative_to(home) if path.is_relative_to(home) else path.absolute()).as_posix()}"
 
 
 def quoted(name: str) -> str:

@@ -4,6 +4,8 @@ Belongs here: what a failure is called and what the command line returns for it.
 Does not belong here: the texts, which stand where the failure is found.
 """
 
+UNEXPECTED = "意外错误 / unexpected"  # begins the message of a failure that no class here explains
+
 
 class HotlineError(Exception):
     """A failure that is explained to the user without a traceback (exit code 1)."""

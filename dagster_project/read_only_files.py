@@ -1,4 +1,4 @@
-"""Files that DuckDB can read and not write: `input://<path below the state folder>`.
+"""Files that DuckDB can read and not write: `input://<path below the state folder, or absolute>`.
 
 DuckDB 2.0 opens an allowed folder for reading and writing alike, and lists what links in it point to.
 So no folder that a model or a suite reads is allowed at all. Its files are offered by this file system,
@@ -12,11 +12,11 @@ from typing import Any, BinaryIO
 
 from fsspec.spec import AbstractFileSystem
 
-from dagster_project.database import INPUT
+from dagster_project.database import INPUT, input_name
 
 
 class ReadOnlyFiles(AbstractFileSystem):
-    """The regular files in `folders`, by their path below `home`.
+    """The regular files in `folders`, by their name (`input_name`).
 
     Raises PermissionError for a name outside the folders, behind a link, or opened for writing.
     """
@@ -28,7 +28,8 @@ class ReadOnlyFiles(AbstractFileSystem):
         super().__init__()
         # a folder itself may be a link: to another disk, or to the current release
         self._folders = {
-            PurePosixPath(folder.relative_to(home).as_posix()): folder.resolve() for folder in map(Path, folders)
+            PurePosixPath(input_name(folder, home).removeprefix(f"{INPUT}://")): folder.resolve()
+            for folder in map(Path, folders)
         }
 
     def glob(self, path: str, **_: Any) -> list[str]:

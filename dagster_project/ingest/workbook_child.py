@@ -50,6 +50,8 @@ MISREAD_CELLS = {
     "character reference": re.compile(rb"<(?:\w+:)?v(?:\s[^>]*)?>[^<&]*(?:&(?:amp|lt|gt|quot|apos);[^<&]*)*&(?!\w+;)"),
     "two values": re.compile(rb"</(?:\w+:)?(?:v|is)\s*>\s*<(?:\w+:)?(?:v|is)[\s/>]"),
 }
+ROW_OR_CELL = re.compile(rb"<(?:\w+:)?(row|c)((?:\s+[^\s=/>]+\s*=\s*(?:\"[^\"]*\"|'[^']*'))*+)\s*/?>")
+REFERENCE = re.compile(rb"\sr\s*=\s*[\"']([A-Za-z]*)([0-9]+)[\"']")
 CELL = re.compile(rb"<(?:\w+:)?c\s[^>]*?\br\s*=\s*[\"']([A-Za-z]+[0-9]+)[\"']")
 
 
@@ -173,14 +175,23 @@ def require_distinct(part: bytes, n_filled: int) -> None:
 
     Looks closely only where the sheet's XML has more values than the library gave.
     """
-    n_values = part.count(b"/v>") + part.count(b":v>") // 2 + part.count(b"/is>") + part.count(b":is>") // 2
+    n_values = part.count(b"</v") + part.count(b":v") // 2 + part.count(b"</is") + part.count(b":is") // 2
     if n_values <= n_filled:
         return
     seen = set()
-    for match in CELL.finditer(part):
-        if match[1] in seen:
-            raise ValueError(f"two cells are {match[1].decode()}")
-        seen.add(match[1])
+    row, column = 0, 0  # from 1; what has no reference of its own follows what is before it
+    for match in ROW_OR_CELL.finditer(part):
+        reference = REFERENCE.search(match[2])
+        if match[1] == b"row":
+            row, column = int(reference[2]) if reference else row + 1, 0
+            continue
+        if reference:
+            row, column = int(reference[2]), position(reference[1].upper() + b"1")[1] + 1
+        else:
+            column += 1
+        if (row, column) in seen:
+            raise ValueError(f"two cells are in row {row}, column {column}")
+        seen.add((row, column))
 
 
 def special_cells(part: bytes, padded: set) -> dict:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 
-from dagster_project.errors import failure
+from dagster_project.errors import UNEXPECTED, failure
 from dagster_project.paths import SHARED, Paths
 
 
@@ -27,5 +27,9 @@ def run_apart(scratch: Paths, waves: Iterable[str]) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         # a line that points into the installation leads nowhere by the time it is read
-        said = [line for line in done.stderr.splitlines() if str(scratch.home) not in line]
+        said = [
+            line
+            for line in done.stderr.splitlines()
+            if str(scratch.home) not in line or line.startswith(UNEXPECTED)  # which is all that is known then
+        ]
         raise failure(done.returncode)("\n".join(said).strip())

@@ -455,7 +455,7 @@ WORKBOOKS = {
         part(SHEET, lambda xml: xml.replace(b"<sheetData>", b"<sheetData/><sheetData>")), "E_MISREAD_CELLS"
     ),
     "two rows of one number": refused(
-        in_sheet(b'<row r="7"><c r="A7"><v>1</v></c></row>'), "E_UNREADABLE", "two cells are A7"
+        in_sheet(b'<row r="7"><c r="A7"><v>1</v></c></row>'), "E_UNREADABLE", "two cells are in row 7, column 1"
     ),
 }  # fmt: skip
 

@@ -47,6 +47,35 @@ def test_a_sheet_with_a_namespace_prefix_is_read() -> None:
         )
 
 
+@pytest.mark.parametrize(
+    "cell",
+    [
+        b'<c r="A1"><v>7</v></c>',
+        b'<c r="a1"><v>7</v></c>',
+        b'<c r="A01"><v>7</v></c>',
+        b"<c><v>7</v></c>",
+        b'<c z=">" r="A1"><v>7</v></c>',
+        b'<c r="A1"><v>7</v ></c>',
+        b'<c r="A1" t="inlineStr"><is><t>7</t></is ></c>',
+    ],
+)
+def test_two_cells_in_one_place_are_refused_however_the_place_is_written(cell: bytes) -> None:
+    content = with_sheet(lambda xml: xml.replace(b"</sheetData>", b'<row r="1">' + cell + b"</row></sheetData>"))
+    with pytest.raises(FileRejected, match=r"E_UNREADABLE.*row 1, column 1"):
+        read_workbook(content, "x.xlsx", None, 1)
+
+
+def test_cells_without_references_are_read() -> None:
+    """As streaming writers write them, beside empty texts, for which places are looked at."""
+
+    def streamed(xml: bytes) -> bytes:
+        rows = b'<row><c t="str"><v></v></c></row><row><c t="str"><v>c</v></c></row></sheetData>'
+        return re.sub(rb' r="\w+"', b"", xml).replace(b"</sheetData>", rows)
+
+    columns = read_workbook(with_sheet(streamed), "x.xlsx", None, 1)["columns"]
+    assert [column["text"] for column in columns] == [["a", "", "c"], ["b", "", ""]]
+
+
 def test_merged_cells_in_the_data_are_refused_and_above_the_header_are_not() -> None:
     content = io.BytesIO()
     with xlsxwriter.Workbook(content) as book:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from jinja2 import Template
 
-from dagster_project.database import connect
+from dagster_project.database import connect, input_name
 from dagster_project.errors import HotlineError
 from dagster_project.gate.tables import connect_delivered, connect_publishable
 from dagster_project.paths import DBT_PROJECT, PROJECT, Paths
@@ -112,6 +112,19 @@ def test_a_connection_is_confined(installation: Paths, name: str, escape: str) -
     with CONNECTIONS[name](installation) as connection, pytest.raises(duckdb.Error):
         connection.execute(filled_in(escape, installation)).fetchall()
     assert files(installation) == before
+
+
+def test_a_folder_from_elsewhere_is_read_and_nothing_next_to_it(installation: Paths, tmp_path: Path) -> None:
+    """As `hotline whatif` lends the baseline of another installation, and as a link to another disk gives a release."""
+    lent = tmp_path / "lent"
+    lent.mkdir()
+    (lent / "a.csv").write_text("one\n1\n")
+    (tmp_path / "b.csv").write_text("one\n2\n")
+    with connect(installation.home, readable=[installation.bronze, lent]) as connection:
+        assert connection.sql(f"from read_csv('{input_name(lent, installation.home)}/*.csv')").fetchall() == [(1,)]
+        for name in (f"input://{tmp_path}/b.csv", f"input://{lent}/../b.csv", f"{lent}/a.csv"):
+            with pytest.raises(duckdb.Error):
+                connection.sql(f"from read_csv('{name}')").fetchall()
 
 
 def test_what_a_step_works_on_stays_open(installation: Paths) -> None:
