@@ -10,6 +10,7 @@ it (entries of a ledger, a link `current`). Whoever reads the log after a crash 
 import contextlib
 import fcntl
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from dagster_project.lock import append_lock
 from dagster_project.paths import Paths
 from dagster_project.release.folder import switch
 
+logger = logging.getLogger("hotline")
 Record = dict[str, Any]
 NUMBER = "record"  # of a record, from 1: a record with a number was written together with `log.head`
 
@@ -121,6 +123,11 @@ def _completed(paths: Paths) -> list[Record]:
             records = records[:-1]
         _require_last(paths, head, records)
         _complete(paths, records, pending["record"], _restored(pending["change"]))
+        # said aloud: who edits `log.head` can have a record completed that no command began
+        logger.warning(
+            "%s:已补记上次中断的记录 %s / completed the interrupted record %s",
+            paths.log.name, *[f"{pending['record'].get('event')} {pending['record'].get('wave') or ''}".strip()] * 2,
+        )  # fmt: skip
     return _require_head(paths)
 
 
@@ -176,7 +183,10 @@ def _head(paths: Paths) -> Record:
         head = json.loads(paths.log_head.read_bytes())
         if set(head) != {"hash", "records", "pending"}:
             raise ValueError("not the head of a log")
-    except (ValueError, TypeError) as error:
+        if head["pending"] is not None:
+            _restored(head["pending"]["change"])
+            chain.next_head(head["hash"], head["pending"]["record"])
+    except (ValueError, TypeError, KeyError, IsADirectoryError) as error:
         raise NotReconciled(
             _not_together(paths, f"{paths.log_head.name} 不能读取 / cannot be read: {error}")
         ) from error

@@ -118,7 +118,8 @@ def _frozen(paths: Paths, wave: str) -> dict[str, str] | None:
     if not path.exists():
         return None
     frozen: dict[str, str] = {}
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1] or [b""], start=1):
+    content = path.read_bytes() if path.is_file() else b""  # of a folder in its place nothing can be read
+    for number, line in enumerate(content.split(b"\n")[:-1] or [b""], start=1):
         match = LINE.fullmatch(line.decode("utf-8", errors="replace"))
         if match is None or match["name"] in frozen:
             raise InputRejected(

@@ -159,7 +159,7 @@ def _frozen_faults(paths: Paths, wave: str) -> list[str]:
     """What does not fit the checksums of a frozen wave, or a declaration that can not be read."""
     try:
         files = export_files(paths, load_wave(paths, wave))
-        require_frozen(paths, wave, {path.name: sha256_of(path) for path in files})
+        require_frozen(paths, wave, {path.name: sha256_of(path) for path in files if path.is_file()})
     except (InputRejected, NotReconciled, UsageError) as rejected:
         return [str(rejected)]
     return []

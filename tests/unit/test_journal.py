@@ -84,6 +84,32 @@ def test_a_head_that_is_replaced_is_found(paths: Paths) -> None:
     assert len(journal.read(paths)) == len(ENTRIES)
 
 
+@pytest.mark.parametrize(
+    "pending", [1, [], "x", {}, {"record": {}}, {"record": {}, "change": {"kind": "x"}}, {"record": 1, "change": None}]
+)
+def test_a_head_with_an_impossible_interrupted_record_is_refused(paths: Paths, pending: object) -> None:
+    head = json.loads(paths.log_head.read_bytes())
+    paths.log_head.write_text(json.dumps({**head, "pending": pending}), encoding="utf-8")
+    with pytest.raises(NotReconciled, match=r"log\.head.*cannot be read"):
+        journal.read(paths)
+
+
+def test_a_folder_in_the_place_of_the_head_is_refused(paths: Paths) -> None:
+    paths.log_head.unlink()
+    paths.log_head.mkdir()
+    with pytest.raises(NotReconciled, match=r"log\.head.*cannot be read"):
+        journal.read(paths)
+
+
+def test_that_a_record_was_completed_is_said(paths: Paths, caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever edits `log.head` can have a record completed that no command began."""
+    head = json.loads(paths.log_head.read_bytes())
+    pending = {"record": {"event": "published", "wave": WAVE, "record": 4}, "change": None}
+    paths.log_head.write_text(json.dumps({**head, "pending": pending}), encoding="utf-8")
+    assert len(journal.read(paths)) == 4
+    assert f"completed the interrupted record published {WAVE}" in caplog.text
+
+
 def test_a_log_of_an_older_version_is_read_and_continued(tmp_path: Path) -> None:
     paths = Paths(raw=tmp_path / "raw", home=tmp_path / "data")
     chain.append(paths.log, *ENTRIES)

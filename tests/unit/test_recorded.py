@@ -150,6 +150,20 @@ def test_a_frozen_wave_stays_frozen_whatever_becomes_of_its_file(wave: SmallWave
             act()
 
 
+def test_a_folder_in_the_place_of_a_file_is_found(wave: SmallWave) -> None:
+    freeze(wave)
+    for path, fault in ((wave.paths.checksums(WAVE), "SHA256SUMS"), (wave.folder / "dial_1.csv", "dial_1.csv")):
+        content = path.read_bytes()
+        path.unlink()
+        path.mkdir()
+        assert any(fault in each for each in verify(wave.paths, (), rebuild=False).faults)
+        with pytest.raises(HotlineError, match=fault):
+            wave.ingest()
+        path.rmdir()
+        path.write_bytes(content)
+    assert verify(wave.paths, (), rebuild=False).faults == []
+
+
 def test_checksums_that_were_rewritten_with_the_exports_are_found(wave: SmallWave) -> None:
     freeze(wave)
     change_export(wave)
