@@ -76,7 +76,7 @@ def read(paths: Paths) -> list[Record]:
     Raises NotReconciled where a record was changed, where records are missing at the end, and where the log
     or `log.head` was deleted or replaced.
     """
-    if paths.log_lock.exists():
+    if paths.log_lock.is_file():
         with _read_lock(paths):
             if not _is_interrupted(paths):
                 return _require_head(paths)

@@ -19,6 +19,7 @@ from typing import IO
 from dagster_project.errors import Busy
 from dagster_project.paths import Paths
 from dagster_project.private import keep_private, make_private
+from dagster_project.recovery import clear_place
 
 # A run started by the command line takes the lock before Dagster is even imported; the same
 # process then asks again from within the run.
@@ -64,6 +65,7 @@ def run_lock(paths: Paths) -> Iterator[None]:
 
 def _acquire(paths: Paths) -> IO[str]:
     make_private(paths.home)
+    clear_place(paths.home, paths.lock)
     handle = paths.lock.open("a+", encoding="utf-8")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -102,7 +104,7 @@ def _is_alive(pid: int) -> bool:
 
 def is_held(paths: Paths) -> bool:
     """Whether a process holds the installation at this moment."""
-    if not paths.lock.exists():
+    if not paths.lock.is_file():
         return False
     with paths.lock.open(encoding="utf-8") as handle:
         try:
@@ -118,7 +120,8 @@ def append_lock(path: Path) -> Iterator[None]:
 
     Apart from the installation: a run that may not have that must still record so.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private(path.parent)
+    clear_place(path.parent, path)
     deadline = time.monotonic() + APPEND_SECONDS
     with path.open("a", encoding="utf-8") as handle:
         while True:

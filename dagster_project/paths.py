@@ -169,7 +169,7 @@ class Paths:
 
     def running_files(self) -> list[Path]:
         """The files of `running` that exist, those of killed processes too."""
-        return [path for path in (self.home / "running").glob("*") if NAME.fullmatch(path.name)]
+        return [path for path in (self.home / "running").glob("*") if NAME.fullmatch(path.name) and path.is_file()]
 
 
 def _name(text: str) -> str:
@@ -263,10 +263,10 @@ def paths() -> Paths:
     Defaults: `raw/` and `data/` beside the source.
 
     Raises:
-        UsageError: a folder's path is too long, or has characters that a library would misread.
+        UsageError: a folder's path is too long, has characters that a library would misread, or names a file.
     """
     raw, home = (
-        Path(os.environ.get(variable) or PROJECT / default).resolve()
+        Path(os.path.realpath(os.environ.get(variable) or PROJECT / default))
         for variable, default in (("HOTLINE_RAW", "raw"), ("HOTLINE_HOME", "data"))
     )
     _require_usable("HOTLINE_RAW", raw, frozenset())
@@ -291,4 +291,10 @@ def _require_usable(variable: str, folder: Path, forbidden: frozenset[str]) -> N
             f"{variable} 的路径过长:{len(os.fsencode(folder))} 字节,至多 {MAX_FOLDER_BYTES};单级名称至多 "
             f"{MAX_NAME_BYTES} / the path of {variable} is too long: {len(os.fsencode(folder))} bytes of at most "
             f"{MAX_FOLDER_BYTES}; a name in it has at most {MAX_NAME_BYTES}"
+        )
+    existing = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
+    if not existing.is_dir():
+        raise UsageError(
+            f"{variable}:{existing} 不是文件夹,请移开它或改用其他文件夹 / "
+            f"{existing} is not a folder; move it, or choose another folder"
         )

@@ -5,9 +5,11 @@ nothing can read. Does not belong here: files that the step which needs them che
 own wave (`ingest/bronze.py`), the warehouse (`transform/scope.py`), Dagster's history (`history_files.py`).
 """
 
+import fcntl
 import logging
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dagster_project.files import refusal, remove, set_aside
@@ -33,19 +35,43 @@ def clear_state_folder(paths: Paths, wave_id: str | None) -> None:
     """
     misplaced = list(_misplaced(paths.home))
     if misplaced:
-        names = ", ".join(path.relative_to(paths.home).as_posix() for path in misplaced)
-        kept = set_aside(paths.home, *misplaced)
-        logger.warning(
-            "状态目录中有不属于流水线的内容,已移至 %s:%s / the state folder had things in the places of the pipeline's "
-            "own files; moved to %s: %s",
-            kept, names, kept, names,
-        )  # fmt: skip
+        _set_aside(paths.home, misplaced)
     for damaged in _unreadable_waves(paths, wave_id):
         logger.warning(
             "%s:bronze 已损坏并已删除,请重新运行该监测期 / its bronze was damaged and is removed; run that wave again: "
             "hotline run --wave %s",
             damaged, damaged,
         )  # fmt: skip
+
+
+def clear_place(home: Path, path: Path, *, for_folder: bool = False) -> None:
+    """Set aside whatever is in the place of a lock file, or of the folder of lock files, and has another kind.
+
+    Nothing can be locked before this: two processes that call it take turns by a lock on the state folder.
+    """
+    if not _has_other_kind(path, for_folder):
+        return
+    descriptor = os.open(home, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if _has_other_kind(path, for_folder):  # not moved meanwhile
+            _set_aside(home, [path])
+    finally:
+        os.close(descriptor)
+
+
+def _has_other_kind(path: Path, for_folder: bool) -> bool:
+    return os.path.lexists(path) and not (path.is_dir() if for_folder else path.is_file())
+
+
+def _set_aside(home: Path, misplaced: Sequence[Path]) -> None:
+    names = ", ".join(path.relative_to(home).as_posix() for path in misplaced)
+    kept = set_aside(home, *misplaced)
+    logger.warning(
+        "状态目录中有不属于流水线的内容,已移至 %s:%s / the state folder had things in the places of the pipeline's "
+        "own files; moved to %s: %s",
+        kept, names, kept, names,
+    )  # fmt: skip
 
 
 def _misplaced(home: Path) -> Iterator[Path]:

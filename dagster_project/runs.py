@@ -27,6 +27,7 @@ from dagster_project import console, errors, runlog
 from dagster_project.errors import Busy, HotlineError, Interrupted, UsageError
 from dagster_project.lock import run_lock
 from dagster_project.paths import Paths, paths
+from dagster_project.recovery import clear_place
 from dagster_project.runlog import Origin
 from dagster_project.team import MARK, own_mark
 
@@ -74,6 +75,7 @@ def run_process(paths: Paths, run_id: str) -> Iterator[None]:
 
 
 def _create(path: Path) -> IO[str]:
+    clear_place(path.parent.parent, path.parent, for_folder=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         handle = path.open("a+", encoding="utf-8")

@@ -32,3 +32,21 @@ def test_a_path_that_is_too_long_is_refused(variable: str, name: str, monkeypatc
     monkeypatch.setenv(variable, f"/{name}")
     with pytest.raises(UsageError, match=f"{variable}.*too long"):
         paths()
+
+
+@pytest.mark.parametrize("variable", ["HOTLINE_HOME", "HOTLINE_RAW"])
+@pytest.mark.parametrize("name", ["file", "file/below"])
+def test_a_file_in_the_place_of_a_folder_is_refused(
+    variable: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    monkeypatch.setenv(variable, str(tmp_path / name))
+    with pytest.raises(UsageError, match=f"{variable}.*file 不是文件夹.* is not a folder"):
+        paths()
+
+
+def test_a_link_that_leads_to_itself_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    monkeypatch.setenv("HOTLINE_HOME", str(tmp_path / "loop"))
+    with pytest.raises(UsageError, match="is not a folder"):
+        paths()
