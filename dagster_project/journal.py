@@ -94,7 +94,7 @@ def append(
 ) -> None:
     """Append a record to the log and make the change that it records. Raises what `read` raises.
 
-    `unless`: told the records so far, whether the new one is not needed.
+    `unless`: called with the records so far; returns whether the new one is not needed.
     """
     with append_lock(paths.log_lock):
         records = _completed(paths)

@@ -1,6 +1,6 @@
 """One run at a time per installation.
 
-The kernel holds the lock and drops it with the process, so it can not go stale; the file's text
+The kernel holds the lock and drops it with the process, so it cannot go stale; the file's text
 only says who holds it, and what a killed holder left there stays until the next one writes.
 """
 

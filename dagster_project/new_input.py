@@ -108,7 +108,7 @@ def look(paths: Paths, wave: Wave, before: Seen) -> Seen:
 
 
 def _facts(path: Path) -> list[int]:
-    # the time of change can not be set: a file that is put back with its old time shows by it
+    # the time of change cannot be set: a file that is put back with its old time shows by it
     found = path.stat()
     return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
 

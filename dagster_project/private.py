@@ -20,7 +20,7 @@ def keep_new_files_private() -> None:
 
 
 def make_private(home: Path) -> None:
-    """Make the state folder where there is none."""
+    """Make the state folder where it does not exist, with the modes that it must have."""
     if not home.exists():
         home.mkdir(parents=True, exist_ok=True)
         home.chmod(_folder_mode())

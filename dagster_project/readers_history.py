@@ -2,7 +2,7 @@
 
 Even to read, SQLite creates and deletes `-wal` and `-shm` files beside a database in WAL mode. Here a connection uses
 those of the process that writes at the moment (`readonly_shm`); where there are none, nobody writes, and the file is
-read as it is (`immutable`). Connections live for one transaction, so each finds out anew.
+read as it is (`immutable`). Connections live for one transaction, so each finds out again.
 
 Belongs here: these storages, and the folders of a reader's processes, which are temporary. Does not belong here: the
 history that is written (`history.py`).
@@ -146,7 +146,7 @@ def _reading_engine(base_dir: str, empty_dir: str, name: str) -> sa.Engine:
 
 
 def _connect(file: Path) -> sqlite3.Connection:
-    """A connection that has begun to read. Raises sqlite3.OperationalError where the file can not be read."""
+    """A connection that has begun to read. Raises sqlite3.OperationalError where the file cannot be read."""
     is_written = file.with_name(f"{file.name}-shm").exists()
     options = ["readonly_shm=1", "immutable=1"] if is_written else ["immutable=1"]
     while True:  # the process that writes may end meanwhile

@@ -64,7 +64,7 @@ def verify(paths: Paths, wave_ids: tuple[str, ...], rebuild: bool, anchor: str |
         if wave not in _known_waves(paths, _read_log(paths)[0]):
             require_known(paths, wave)
     unrepaired = [*_repair_faults(paths, wave_ids or list_waves(paths))] if rebuild else []
-    with run_lock(paths):  # what a run is changing can not be held against anything
+    with run_lock(paths):  # what a run is changing cannot be compared
         log, faults = _read_log(paths)
         known = _known_waves(paths, log)
         waves = [*dict.fromkeys(wave_ids or known)]

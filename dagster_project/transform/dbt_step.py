@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from dagster_project.database import holder, is_lock_conflict
-from dagster_project.errors import Busy, GateFailed, HotlineError, UsageError
+from dagster_project.errors import Busy, GateFailed, HotlineError
 from dagster_project.files import files_digest, flush, remove, replace_files, sha256_of
 from dagster_project.paths import DBT_PROJECT, Paths
+from dagster_project.private import make_private
 from dagster_project.transform.engine import DUCKDB, WAREHOUSE, Engine, versions
 from dagster_project.worker import DBT
 
@@ -160,11 +161,7 @@ def run_unit_tests(paths: Paths) -> list[NodeResult]:
 
 
 def _invoke(invocation: Invocation) -> Iterator[NodeResult]:
-    home = invocation.paths.home
-    if "," in str(home):
-        # DuckDB splits its search path there
-        raise UsageError(f"状态目录的路径不能含逗号 / the path of the state folder must not contain a comma: {home}")
-    home.mkdir(parents=True, exist_ok=True)
+    make_private(invocation.paths.home)
     return DBT.follow(invocation)
 
 
