@@ -4,13 +4,23 @@ Belongs here: what a failure is called and what the command line returns for it.
 Does not belong here: the texts, which stand where the failure is found.
 """
 
+import sys
+
 UNEXPECTED = "意外错误 / unexpected"  # begins the message of a failure that no class here explains
 
 
 class HotlineError(Exception):
-    """A failure that is explained to the user without a traceback (exit code 1)."""
+    """A failure that is explained to the user without a traceback (exit code 1).
+
+    Personal data in its message is masked here: Dagster keeps the words of what a step raises.
+    """
 
     exit_code = 1
+
+    def __init__(self, *args: object) -> None:
+        # No import here: Ctrl-C may come while another is under way. A process that has read exports has the module.
+        masked = getattr(sys.modules.get("dagster_project.ingest.personal"), "masked", str)
+        super().__init__(*(masked(each) if isinstance(each, str) else each for each in args))
 
 
 class UsageError(HotlineError):

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dagster_project import runlog
-from dagster_project.errors import InputRejected, UsageError
+from dagster_project.errors import HotlineError, InputRejected, UsageError
 from dagster_project.ingest.faults import shown
 from dagster_project.ingest.personal import MIN_SECRET, Prefixes, found_in, is_name, keyed, masked, require_key
 from dagster_project.ingest.profile import load_profile
@@ -278,3 +278,11 @@ def test_the_log_masks_the_command_line(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("sys.argv", ["/x/hotline", "correct", "add", "--reason", "来电13812345678"])
     runlog.record(paths, runlog.FAILED)
     assert "来电13•••••••••" in paths.log.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("kind", [HotlineError, *HotlineError.__subclasses__()])
+def test_what_a_step_raises_holds_no_personal_data(kind: type[HotlineError]) -> None:
+    """Dagster's event log repeats the words of an error, whoever raised it."""
+    error = kind("联系 13812345678 或 zhang@example.com / call")
+    assert "138123" not in f"{error}{error.args}" and "@example" not in f"{error}{error.args}"
+    assert str(error).endswith(" / call")
