@@ -11,6 +11,7 @@ import logging
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +19,7 @@ import typer
 
 from dagster_project import console
 from dagster_project.corrections.commands import correct
-from dagster_project.errors import UNEXPECTED, HotlineError, InputRejected, Interrupted, UsageError
+from dagster_project.errors import UNEXPECTED, HotlineError, InputRejected, Interrupted, NotReconciled, UsageError
 from dagster_project.files import refusal
 from dagster_project.ingest.personal import masked
 from dagster_project.names import require_line_id, require_wave_id
@@ -114,12 +115,17 @@ def check(wave: Waves = None, as_json: Json = False) -> None:
     read_people(installation)
     judged = []
     order = order_waves(installation)
+    left_out = {} if wave else dict(order.faults)
     for wave_id in wave or order.ordered:
-        declared = load_wave(installation, wave_id)
-        report = check_wave(installation, declared, progress=logging.getLogger("hotline").info)
-        judged.append((report, declaration_faults(installation, declared)))
+        try:
+            declared = load_wave(installation, wave_id)
+            report = check_wave(installation, declared, progress=logging.getLogger("hotline").info)
+            judged.append((report, declaration_faults(installation, declared)))
+        except (UsageError, InputRejected, NotReconciled) as fault:
+            if wave or len(order.ordered) == 1:
+                raise
+            left_out[wave_id] = fault
     results = [{**json.loads(report.to_json()), "declaration_faults": faults} for report, faults in judged]
-    left_out = {} if wave else order.faults
     text = "\n".join(_report_text(report, faults) for report, faults in judged)
     print_result(as_json, results + _left_out(left_out), text)
     _end_where_left_out(left_out)
@@ -178,18 +184,18 @@ def _run(
 
 
 def _left_out(faults: dict[str, HotlineError]) -> list[dict[str, Any]]:
-    """Waves that were not done because their declaration is wrong, as --json shows them."""
+    """Waves that were declared wrongly or stopped, as --json shows them."""
     return [
-        {"wave": wave_id, "error": type(fault).__name__, "exit_code": fault.exit_code, "message": str(fault)}
+        {"wave": wave_id, "error": type(fault).__name__, "exit_code": fault.exit_code, "message": masked(str(fault))}
         for wave_id, fault in faults.items()
     ]
 
 
 def _end_where_left_out(faults: dict[str, HotlineError]) -> None:
-    """End with exit code 3 and the messages where waves were left out."""
+    """End with the messages and the exit code of the first fault, where waves were left out."""
     if faults:
-        typer.echo("\n".join(str(fault) for fault in faults.values()), err=True)
-        raise typer.Exit(InputRejected.exit_code)
+        typer.echo(masked("\n".join(str(fault) for fault in faults.values())), err=True)
+        raise typer.Exit(next(iter(faults.values())).exit_code)
 
 
 @app.command()
@@ -410,9 +416,11 @@ def _failed(message: str, code: int, error: Exception) -> int:
     message = masked(message)
     if _options["debug"]:
         traceback.print_exception(error)
-    if "--json" in sys.argv:
-        print(json.dumps({"error": type(error).__name__, "exit_code": code, "message": message}, ensure_ascii=False))
     print(message, file=sys.stderr)
+    if "--json" in sys.argv:
+        failure = {"error": type(error).__name__, "exit_code": code, "message": message}
+        with suppress(OSError):  # stdout cannot be written: message and exit code have said what is wrong
+            print(json.dumps(failure, ensure_ascii=False))
     return code
 
 

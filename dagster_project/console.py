@@ -4,6 +4,7 @@ Belongs here: what holds for every command and must be in place before anything 
 Does not belong here: commands and their exit codes (`cli.py`).
 """
 
+import atexit
 import gc
 import io
 import os
@@ -32,9 +33,11 @@ def run(command: Callable[[], int]) -> NoReturn:
         gc.disable()
         _prepare_streams()
         _watch_for_interrupts()
+        # Registered first, called last: the interpreter then gives SIGINT back its default, death without a message.
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
         protect_children()
         code = command()
-        signal.signal(signal.SIGINT, _end_now)
+        end_at_interrupt()
     except KeyboardInterrupt:
         code = INTERRUPTED
     if is_interrupted() or code == INTERRUPTED:
@@ -46,6 +49,11 @@ def run(command: Callable[[], int]) -> NoReturn:
     sys.exit(code)
 
 
+def end_at_interrupt() -> None:
+    """Lets Ctrl-C end this process at once, with the message and exit code 130."""
+    signal.signal(signal.SIGINT, _end_now)
+
+
 def is_interrupted() -> bool:
     """Returns whether the process has received Ctrl-C: failures that follow are its consequence."""
     return _interrupt.is_set()
@@ -55,25 +63,31 @@ def is_interrupted() -> bool:
 
 
 class _Stream(io.TextIOWrapper):
-    """A standard stream that discards what is written after its reader is gone (`hotline … | head -1`)."""
+    """A standard stream that discards what is written after its reader is gone (`hotline … | head -1`).
+
+    Any other failure of stdout, such as a full disk, is raised once: results are lost. A failure of stderr is not:
+    nobody could read about it, and the exit code remains that of the command.
+    """
 
     def write(self, text: str, /) -> int:
         try:
             return super().write(text)
-        except BrokenPipeError:
-            self._discard()
+        except OSError as error:
+            self._discard(error)
             return len(text)
 
     def flush(self) -> None:
         try:
             super().flush()
-        except BrokenPipeError:
-            self._discard()
+        except OSError as error:
+            self._discard(error)
 
-    def _discard(self) -> None:
+    def _discard(self, error: OSError) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self.fileno())
         os.close(nowhere)
+        if self.fileno() == 1 and not isinstance(error, BrokenPipeError):
+            raise error
 
 
 def _prepare_streams() -> None:

@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagster_project import console, history_files, runlog, team
-from dagster_project.errors import HotlineError, Interrupted, UsageError, explained
+from dagster_project.errors import (
+    GateFailed,
+    HotlineError,
+    InputRejected,
+    Interrupted,
+    NotReconciled,
+    UsageError,
+    explained,
+)
 from dagster_project.files import flush_folder, remove, replace_files, set_aside
 from dagster_project.ingest.wave import export_files, load_wave, order_waves
 from dagster_project.lock import run_lock
@@ -32,7 +40,7 @@ if TYPE_CHECKING:
 LOOPBACK, EVERY_ADDRESS = "127.0.0.1", "0.0.0.0"
 DEFINITIONS = "dagster_project.definitions"
 HOST = re.compile(r"(?!-)[0-9A-Za-z-]{1,63}(\.(?!-)[0-9A-Za-z-]{1,63})*(:[0-9]{1,5})?")
-WEBSERVER = (sys.executable, "-P", "-m", "dagster_project.webserver")
+WEBSERVER = (sys.executable, "-P", "-m", "dagster_project.start_webserver")
 OPERATORS_UI = ("--daemon",)  # which runs schedules and queued runs
 READERS_UI = ("--read-only",)
 
@@ -158,14 +166,23 @@ def run_waves(
 ) -> tuple[list[RunOutcome], dict[str, HotlineError]]:
     """Run several waves (none named: all under raw/), each after its baseline. Lines need one wave.
 
-    Returns the outcomes, and what is wrong with waves that were left out: those declared wrongly, where none is named.
+    Returns the outcomes and, where no wave is named, the failures of waves that were declared wrongly or stopped.
     """
     with _our_failures(paths, Attempt(wave_ids[0] if len(wave_ids) == 1 else None)):
         ordered, faults = _selected(paths, wave_ids, request)
     for wave_id, fault in faults.items():
         logging.getLogger("hotline").warning("%s:跳过 / left out: %s", wave_id, fault)
         _log_failure(paths, Attempt(wave_id), fault)
-    return [run_wave(paths, wave_id, request) for wave_id in ordered], faults
+    outcomes = []
+    for wave_id in ordered:
+        try:
+            outcomes.append(run_wave(paths, wave_id, request))
+        except (UsageError, InputRejected, GateFailed, NotReconciled) as stopped:
+            if wave_ids or len(ordered) == 1:
+                raise
+            logging.getLogger("hotline").warning("%s:未完成,继续其他监测期 / stopped; the others go on", wave_id)
+            faults[wave_id] = stopped
+    return outcomes, faults
 
 
 def _selected(paths: Paths, wave_ids: tuple[str, ...], request: Request) -> tuple[list[str], dict[str, HotlineError]]:
@@ -175,7 +192,7 @@ def _selected(paths: Paths, wave_ids: tuple[str, ...], request: Request) -> tupl
             raise order.faults[wave_id]
         load_wave(paths, wave_id)  # raises where there is no such wave
     ordered = [wave_id for wave_id in order.ordered if not wave_ids or wave_id in wave_ids]
-    faults = {} if wave_ids else order.faults
+    faults = {} if wave_ids else dict(order.faults)
     if request.lines and len(ordered) + len(faults) != 1:
         raise UsageError("--line 需要且只能配一个 --wave / --line needs exactly one --wave")
     if not ordered and not faults:

@@ -21,11 +21,15 @@ from typing import IO, TYPE_CHECKING
 
 import dagster as dg
 from dagster._core.events import JobFailureData, RunFailureReason
+from dagster._core.launcher.base import LaunchRunContext
 from dagster._core.storage.event_log.base import EventLogStorage
+from dagster._utils.error import SerializableErrorInfo
 
 from dagster_project import console, errors, runlog
 from dagster_project.errors import Busy, HotlineError, Interrupted, UsageError
+from dagster_project.ingest.wave import list_waves
 from dagster_project.lock import run_lock
+from dagster_project.partitions import require_wave
 from dagster_project.paths import Paths, paths
 from dagster_project.recovery import clear_place
 from dagster_project.runlog import Origin
@@ -33,7 +37,6 @@ from dagster_project.team import MARK, own_mark
 
 if TYPE_CHECKING:
     from dagster._core.events import DagsterEvent
-    from dagster._utils.error import SerializableErrorInfo
 
 logger = logging.getLogger("hotline")
 
@@ -192,7 +195,21 @@ def _end(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
 
 
 class RunLauncher(dg.DefaultRunLauncher):
-    """Dagster's own launcher; "Terminate" in the UI also reaches a run of the command line on this host."""
+    """Dagster's own launcher; "Terminate" in the UI also reaches a run of the command line on this host.
+
+    A run that names no wave ends before a process is started, with the message alone: what the process raises is shown
+    as a stack trace.
+    """
+
+    def launch_run(self, context: LaunchRunContext) -> None:
+        run = context.dagster_run
+        try:
+            require_wave(run.tags, list_waves(paths()))
+        except UsageError as refused:
+            error = SerializableErrorInfo(str(refused), [], type(refused).__name__)
+            self._instance.report_run_failed(run, str(refused), JobFailureData(error, RunFailureReason.UNKNOWN))
+            return
+        super().launch_run(context)
 
     def terminate(self, run_id: str) -> bool:
         run = self._instance.get_run_by_id(run_id)
@@ -289,7 +306,7 @@ def what_stopped(event: "DagsterEvent") -> tuple[str, int | None]:
     return next((name for name in names if not name.startswith("Dagster")), names[0]), HotlineError.exit_code
 
 
-def _chain(error: "SerializableErrorInfo | None") -> "Iterator[SerializableErrorInfo]":
+def _chain(error: SerializableErrorInfo | None) -> Iterator[SerializableErrorInfo]:
     """The error and its causes, the outermost first."""
     while error is not None:
         yield error

@@ -1,4 +1,4 @@
-"""Dagster's webserver behind `origin_guard`, as a process: `python -P -m dagster_project.webserver …` (launch.py).
+"""Dagster's webserver behind `origin_guard`; its process is `python -P -m dagster_project.start_webserver …`.
 
 Belongs here: what the process is made of: the instance, the code location, the daemon of an operators' UI.
 Does not belong here: which requests are refused (`origin_guard.py`), options for users (`cli.py`, `serve.py`).
@@ -116,7 +116,3 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--daemon", action="store_true")
     parser.add_argument("--allowed-host", action="append", default=[])
     return parser.parse_args()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

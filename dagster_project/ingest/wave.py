@@ -4,6 +4,7 @@ Belongs here: what may stand in wave.yml, and which files its exports name. Does
 here: the content of exports (`read.py`), method and frame (`reference.py`).
 """
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -93,8 +94,9 @@ class Wave:
 
 
 def list_waves(paths: Paths) -> list[str]:
-    """Ids of the waves that have a wave.yml, sorted."""
-    return sorted(path.parent.name for path in paths.raw.glob("*/wave.yml") if WAVE_ID.fullmatch(path.parent.name))
+    """Ids of the waves that have a wave.yml, sorted; also one that is no file, such as a link that leads nowhere."""
+    folders = [path for path in paths.raw.glob("*") if WAVE_ID.fullmatch(path.name)]
+    return sorted(path.name for path in folders if os.path.lexists(path / "wave.yml"))
 
 
 def export_files(paths: Paths, wave: Wave) -> list[Path]:
@@ -156,9 +158,12 @@ def load_wave(paths: Paths, wave_id: str) -> Wave:
     where wave.yml is wrong.
     """
     require_wave_id(wave_id)
-    if not paths.wave_yml(wave_id).is_file():
+    if wave_id not in list_waves(paths):
         known = ", ".join(list_waves(paths)) or "无 / none"
         raise UsageError(f"没有监测期 {wave_id};现有 / there is no wave {wave_id}; there are: {known}")
+    if not paths.wave_yml(wave_id).is_file():
+        fault = "不是文件,或是失效的链接 / is no file, or a link that leads nowhere"
+        raise InputRejected(f"{wave_id}/wave.yml: {fault}")
     declaration = read_declaration(paths.wave_yml(wave_id), f"{wave_id}/wave.yml")
     wave = None if declaration.faults else _wave(paths, wave_id, declaration)
     if wave is None or declaration.faults:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dagster_project import console
+from dagster_project.launch import webserver_command
 from tests.crash.conftest import PATIENCE, Small, started, wait_until_ended
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for processes in /proc")
@@ -132,3 +133,34 @@ def test_ctrl_c_ends_a_process_whatever_it_does(body: str, tmp_path: Path) -> No
     assert errors == f"{console.MESSAGE}\n"
     with (tmp_path / "lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_ctrl_c_at_the_very_end_does_not_kill() -> None:
+    """The interpreter gives SIGINT back its default, death without a message, before it destroys what is left."""
+    program = (
+        "import os, signal\n"
+        "from dagster_project import console\n"
+        "class Last:\n"
+        "    def __del__(self, kill=os.kill, pid=os.getpid(), SIGINT=signal.SIGINT): kill(pid, SIGINT)\n"
+        "last = Last()\n"
+        "console.run(lambda: 3)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (3, "")
+
+
+def test_ctrl_c_ends_a_ui_that_is_still_being_imported() -> None:
+    program = (
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'dagster': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from dagster_project.start_webserver import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, f"{console.MESSAGE}\n")
+    assert webserver_command(3000, "127.0.0.1", (), ())[:4] == [
+        sys.executable, "-P", "-m", "dagster_project.start_webserver",
+    ]  # fmt: skip

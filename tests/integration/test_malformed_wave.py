@@ -1,5 +1,6 @@
 """One wave that is declared wrongly: it is named wherever it matters, and the others go on."""
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -96,3 +97,25 @@ def test_what_keeps_a_run_from_beginning_is_in_the_log(installation: Installatio
         assert installation.hotline("run", "--wave", WAVE).code == 5
     found = failures(installation)[n_before:]
     assert found == [("1999", "UsageError", 2), (None, "UsageError", 2), (WAVE, "Busy", 5)]
+
+
+def test_a_wave_that_stops_does_not_stop_the_others(installation: Installation) -> None:
+    """Its declaration is right; what it names is not."""
+    first = installation.paths.wave_raw("1999")  # comes before the others
+    shutil.copytree(installation.paths.wave_raw(WAVE), first)
+    text = (first / "wave.yml").read_text(encoding="utf-8")
+    lines = [f'wave: "{first.name}"' if line.startswith("wave:") else line for line in text.splitlines()]
+    (first / "wave.yml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for export in first.glob("*.csv"):
+        export.unlink()
+    checked = installation.hotline("check", "--json")
+    assert checked.code == 3
+    assert [each["wave"] for each in checked.json] == [WAVE, BAD, first.name], checked.err
+
+    n_before = len(failures(installation))
+    done = installation.hotline("run", "--no-report", "--json")
+    assert done.code == 3, done.err
+    assert [each["wave"] for each in done.json] == [WAVE, BAD, first.name]
+    assert done.json[0]["release"] == installation.current(WAVE)
+    assert "E_NO_FILE" in done.err
+    assert failures(installation)[n_before:] == [(BAD, "InputRejected", 3), (first.name, "InputRejected", 3)]

@@ -54,3 +54,16 @@ def test_output_that_cannot_be_stored_is_a_failure(tmp_path: Path) -> None:
     ended, printed = in_shell(tmp_path, "HOTLINE doctor > /dev/full")
     assert ended == 1
     assert "No space left" in printed and "Traceback" not in printed
+
+
+@pytest.mark.parametrize("command", ["doctor --json > /dev/full", "check --wave 1999 --json > /dev/full"])
+def test_a_failure_as_json_that_cannot_be_stored_is_explained(tmp_path: Path, command: str) -> None:
+    ended, printed = in_shell(tmp_path, f"HOTLINE {command}")
+    assert ended == (1 if "doctor" in command else 2)
+    assert "No space left" in printed or "1999" in printed
+    assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize(("arguments", "code"), [("nonsense", 2), ("check --wave 1999", 2), ("status", 0)])
+def test_messages_that_cannot_be_stored_leave_the_exit_code(tmp_path: Path, arguments: str, code: int) -> None:
+    assert in_shell(tmp_path, f"HOTLINE {arguments} 2> /dev/full")[0] == code

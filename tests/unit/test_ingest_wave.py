@@ -13,7 +13,15 @@ from dagster_project.errors import InputRejected, UsageError
 from dagster_project.ingest.declaration import read_declaration
 from dagster_project.ingest.profile import load_profile
 from dagster_project.ingest.reference import SOURCE_CHANNEL
-from dagster_project.ingest.wave import Plan, Threshold, export_files, list_waves, load_wave, reference_tables
+from dagster_project.ingest.wave import (
+    Plan,
+    Threshold,
+    export_files,
+    list_waves,
+    load_wave,
+    order_waves,
+    reference_tables,
+)
 from dagster_project.paths import PROJECT, Paths
 from dagster_project.schema import REFERENCE_TABLES, SCORING_FIELDS
 from tests.small_wave import LINES, WAVE, SmallWave, write_csv
@@ -84,6 +92,20 @@ def test_a_wrong_declaration_is_refused_with_its_place(wave: SmallWave, declared
     with pytest.raises(InputRejected) as rejected:
         load_wave(wave.paths, WAVE)
     assert told in str(rejected.value)
+
+
+@pytest.mark.parametrize("kind", ["folder", "link to nowhere", "link to itself", "device"])
+def test_a_declaration_that_is_no_file_is_refused_and_the_others_go_on(wave: SmallWave, kind: str) -> None:
+    paths = Paths(raw=wave.paths.raw, home=wave.paths.home)
+    yml = paths.wave_yml("2099")
+    yml.parent.mkdir()
+    targets = {"link to nowhere": "nowhere", "link to itself": "wave.yml", "device": "/dev/zero"}
+    yml.mkdir() if kind == "folder" else yml.symlink_to(targets[kind])
+    with pytest.raises(InputRejected, match=r"2099/wave\.yml: 不是文件"):
+        load_wave(paths, "2099")
+    order = order_waves(paths)
+    assert order.ordered == [WAVE]
+    assert list(order.faults) == ["2099"]
 
 
 def test_all_faults_are_told_at_once(wave: SmallWave) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.launcher.base import LaunchRunContext
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.utils import make_new_run_id
 
@@ -209,6 +210,23 @@ def test_terminate_reaches_a_run_of_the_command_line(home: Paths, instance: dg.D
     end_abandoned_runs(home, instance)
     assert status(instance, run_id) == Status.CANCELED
     assert not instance.run_launcher.terminate(run_id)
+
+
+@pytest.mark.parametrize("tags", [{}, {"dagster/partition": "2050"}, {"dagster/partition": "../x"}])
+def test_a_run_without_a_wave_ends_with_the_message_alone(
+    home: Paths, instance: dg.DagsterInstance, tags: dict[str, str]
+) -> None:
+    run_id = made(instance, Status.STARTING, **tags)
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    instance.run_launcher.launch_run(LaunchRunContext(run, workspace=None))
+    (event,) = instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+    assert event.dagster_event is not None
+    assert "监测期" in str(event.dagster_event.message)
+    assert event.dagster_event.job_failure_data.error.stack == []
+    assert [(each["run_id"], each["error"], each["exit_code"]) for each in failures(home)] == [
+        (run_id, "UsageError", 2)
+    ]
 
 
 # --- what stopped a run ------------------------------------------------------------------------
