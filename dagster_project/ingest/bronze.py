@@ -138,7 +138,7 @@ def ingest_wave(paths: Paths, wave: Wave, progress: Progress = lambda _: None) -
     _tell_waiting(given, progress)
     former = given.former
     if former is not None and former.input_fingerprint == given.fingerprint:
-        progress(f"{wave.id}:输入未变,沿用已有数据 / input unchanged: bronze stands ({former.n_bronze} rows)")
+        progress(f"{wave.id}:输入未变,沿用已有数据 / input unchanged: bronze is kept ({former.n_bronze} rows)")
         return replace(former, is_cached=True)
     try:
         return _ingest(given, progress)

@@ -80,7 +80,7 @@ def verify(paths: Paths, wave_ids: tuple[str, ...], rebuild: bool, anchor: str |
             faults += _stray_faults(paths, known)
     faults += unrepaired
     if rebuild and faults:
-        faults.append("因以上问题未重做 / nothing was made anew because of these faults")
+        faults.append("因以上问题未重做 / nothing was rebuilt because of these faults")
     elif rebuild:
         for wave in waves:
             if paths.current(wave).is_symlink():
@@ -239,13 +239,13 @@ def _rebuild_faults(paths: Paths, wave: str) -> Iterator[str]:
         try:
             run_apart(scratch, waves)
         except HotlineError as failed:
-            yield f"{wave}: 重做失败 / could not be made anew: {str(failed)[-LAST_WORDS:]}"
+            yield f"{wave}: 重做失败 / could not be rebuilt: {str(failed)[-LAST_WORDS:]}"
             return
         ours, theirs = (json.loads((each.current(wave) / MANIFEST).read_bytes()) for each in (paths, scratch))
     if ours != theirs:
         names = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
         yield (
-            f"{wave}: 重做得到 {theirs['release']},不是 {ours['release']};不同之处 / made anew it is "
+            f"{wave}: 重做得到 {theirs['release']},不是 {ours['release']};不同之处 / the rebuild gives "
             f"{theirs['release']}, not {ours['release']}; they differ in: {', '.join(names)}"
         )
 

@@ -74,7 +74,7 @@ def simulate_wave(
             f"{wave.id}: 导出已存在({names}),重新生成请加 --overwrite / exports are there ({names}); use --overwrite"
         )
     if not out and is_frozen(paths, wave.id):
-        raise UsageError(f"{wave.id}: 导出已冻结,不可重新生成 / the exports are frozen; none are made anew")
+        raise UsageError(f"{wave.id}: 导出已冻结,不可重新生成 / the exports are frozen and are not generated again")
     progress(f"{wave.id}: {size} 条热线,每条 {probes} 次电话监测 / {size} lines, {probes} phone probes each")
     frame = sized_frame(frame, size)
     tables = simulate_tables(paths, wave, frame, used_seed, probes)
