@@ -21,7 +21,7 @@ from dbt_common.events.base_types import EventMsg
 from dagster_project.database import busy, connect, holder, is_lock_conflict
 from dagster_project.errors import HotlineError
 from dagster_project.paths import DBT_PROJECT, Paths
-from dagster_project.transform.confined import model_inputs
+from dagster_project.transform.confined import model_inputs, pipelines
 from dagster_project.transform.dbt_step import PUBLISHED, SCORES, Invocation, NodeResult, step_of
 from dagster_project.transform.engine import DUCKDB, WAREHOUSE, Engine
 from dagster_project.transform.sessions import MODELS, explained, session
@@ -45,6 +45,7 @@ def answer(invocation: Invocation, tell: Callable[[NodeResult], None]) -> None:
     paths, engine = invocation.paths, invocation.engine
     # dbt's profile reads where the installation is
     os.environ.update({"HOTLINE_HOME": str(paths.home), "HOTLINE_WAREHOUSE": str(paths.warehouse)})
+    pipelines.add(paths.warehouse)
     told: set[str] = set()
 
     def on_event(event: EventMsg) -> None:

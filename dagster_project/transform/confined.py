@@ -12,8 +12,12 @@ from dbt.adapters.duckdb.plugins import BasePlugin
 from duckdb import DuckDBPyConnection
 
 from dagster_project.database import OPTIONS, confine
+from dagster_project.errors import UsageError
 from dagster_project.paths import Paths
 from dagster_project.transform.warehouse import require_as_begun
+
+SCRATCH = (":memory:", "sample.duckdb")
+pipelines: set[Path] = set()  # warehouses that the pipeline's worker opens, in this process
 
 
 class Plugin(BasePlugin):
@@ -23,8 +27,16 @@ class Plugin(BasePlugin):
         """`home`: the installation's state folder."""
         self._home = Path(plugin_config["home"]).resolve()
 
-    def update_connection_config(self, creds: DuckDBCredentials, config: dict[str, Any]) -> None:  # noqa: ARG002
-        """Add to the options that the database is opened with, which is at once after this."""
+    def update_connection_config(self, creds: DuckDBCredentials, config: dict[str, Any]) -> None:
+        """Add to the options that the database is opened with, which is at once after this.
+
+        Raises UsageError where plain dbt would open a database that is no scratch database.
+        """
+        if Path(creds.path).name not in SCRATCH and Path(creds.path) not in pipelines:
+            raise UsageError(
+                f"{creds.path}: 只有 hotline run 可写入数据仓库,请不加 --target 运行 dbt / only hotline run writes to "
+                "a warehouse; run dbt without --target, which uses a scratch database"
+            )
         require_as_begun(Paths(raw=self._home, home=self._home))
         config |= OPTIONS
 

@@ -10,10 +10,11 @@ import yaml
 from jinja2 import Template
 
 from dagster_project.database import connect, input_name
-from dagster_project.errors import HotlineError
+from dagster_project.errors import HotlineError, UsageError
 from dagster_project.gate.tables import connect_delivered, connect_publishable
 from dagster_project.paths import DBT_PROJECT, PROJECT, Paths
 from dagster_project.transform import dbt_step
+from dagster_project.transform.confined import Plugin, pipelines
 from dagster_project.transform.engine import DUCKDB
 from tests.unit.gate_world import WAVE, good_world, on_disk
 
@@ -164,6 +165,7 @@ def as_dbt_connects(profile: dict[str, Any], paths: Paths) -> Any:
             else value
         )
 
+    pipelines.add(paths.warehouse)
     credentials = DuckDBCredentials.from_dict({"database": "warehouse", "schema": "main", **rendered(profile)})
     return environments.create(credentials).handle()
 
@@ -178,6 +180,23 @@ def test_the_connection_of_the_models_is_confined(installation: Paths, profile: 
     assert cursor.execute("select count(*) from read_parquet('input://bronze/lines/*/*.parquet')").fetchall() == [(2,)]
     handle.close()
     assert files(installation) == before
+
+
+def test_plain_dbt_opens_no_warehouse_whatever_target_and_environment_say(tmp_path: Path) -> None:
+    from dbt.adapters.duckdb.credentials import DuckDBCredentials
+
+    plugin = Plugin("confined", {"home": str(tmp_path)})
+    for path, is_scratch in (
+        (":memory:", True),
+        ("target/sample.duckdb", True),
+        (f"{tmp_path}/warehouse.duckdb", False),
+    ):
+        credentials = DuckDBCredentials(path=path, schema="main")
+        if is_scratch:
+            plugin.update_connection_config(credentials, {})
+        else:
+            with pytest.raises(UsageError, match="only hotline run writes"):
+                plugin.update_connection_config(credentials, {})
 
 
 def test_a_link_is_not_among_the_files_of_a_folder(installation: Paths) -> None:
