@@ -240,7 +240,7 @@ def _template(yml: Declaration, known: World) -> Template:
     words.close()
     sections = tuple(_section(each, known) for each in each_of(yml, "sections"))
     if len({section.id for section in sections}) < len(sections):
-        yml.fault("sections", "id 重复", "an id stands twice")
+        yml.fault("sections", "id 重复", "an id is duplicated")
     yml.close()
     return Template(said, sections)
 

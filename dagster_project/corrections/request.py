@@ -117,7 +117,9 @@ def _from_csv(path: Path) -> list[Request]:
     header, records = read_csv(path)
     faults = [f"{path.name}: 缺少列 / missing column「{name}」" for name in NEEDED if name not in header]
     faults += [f"{path.name}: 未知的列 / unknown column「{shown(name)}」" for name in header if name not in COLUMNS]
-    faults += [f"{path.name}: 列出现多次 / column stands twice「{name}」" for name in COLUMNS if header.count(name) > 1]
+    faults += [
+        f"{path.name}: 列出现多次 / column is duplicated「{name}」" for name in COLUMNS if header.count(name) > 1
+    ]
     requests = []
     for row, record in records:
         if len(record) != len(header):

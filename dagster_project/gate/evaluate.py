@@ -96,7 +96,7 @@ def _load(
     loaded = [(each.expectation_type, each.severity.value, (each.meta or {})["check"]) for each in suite.expectations]
     declared = [(each["type"], each["severity"], each["meta"]["check"]) for each in expectations]
     if len({check for *_, check in declared}) != len(declared):
-        _refuse(suite_name, "检查名重复", "a check's name stands twice", [check for *_, check in declared])
+        _refuse(suite_name, "检查名重复", "a check's name is duplicated", [check for *_, check in declared])
     if loaded != declared:
         missing = [check for *_, check in declared if check not in {check for *_, check in loaded}]
         _refuse(suite_name, "未能载入全部期望", "not every expectation was loaded", missing)

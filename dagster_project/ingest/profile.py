@@ -178,7 +178,7 @@ def _values(each: Declaration, column: Column, values: dict[Any, Any] | None) ->
         elif code not in column.codes:
             each.fault(f"values.{word}", f"{code} 不在 {' | '.join(column.codes)} 中", "not a code of this column")
         elif normal(word) in words:
-            each.fault(f"values.{word}", "重复", "stands twice")
+            each.fault(f"values.{word}", "重复", "is duplicated")
         else:
             words[normal(word)] = code
     return words
@@ -191,7 +191,7 @@ def _check_columns(
     """Every header and every field once, every column that rows need covered, skip codes that mean something."""
     headers = [each.header for each in columns] + list(drop)
     for header in sorted({header for header in headers if headers.count(header) > 1}):
-        yml.fault("columns", f"列「{header}」出现多次", "this header stands twice (columns and drop together)")
+        yml.fault("columns", f"列「{header}」出现多次", "this header is duplicated (columns and drop together)")
     fields = [each.column.name for each in columns]
     for field in sorted({field for field in fields if fields.count(field) > 1}):
         yml.fault("columns", f"字段 {field} 出现多次", "two headers fill this field")

@@ -615,7 +615,7 @@ def _check_classes_and_bands(rows: dict[str, list[Row]], faults: _Faults) -> Non
     classes = sorted(rows["line_class_rules"], key=lambda row: row["rule_order"])
     for before, after in itertools.pairwise(classes):
         if before["rule_order"] == after["rule_order"]:
-            faults.at("line_class_rules.csv", after, "rule_order", "顺序重复,请更正", "stands twice; correct it")
+            faults.at("line_class_rules.csv", after, "rule_order", "顺序重复,请更正", "is duplicated; correct it")
     if [row["test"] for row in classes].count("otherwise") != 1 or classes[-1]["test"] != "otherwise":
         faults.at(
             "line_class_rules.csv",

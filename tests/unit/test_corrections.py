@@ -500,7 +500,7 @@ HEADER = "attempt,field,expect,to,reason"
 CSV_FAULTS = {
     "a missing column": ("attempt,field,to,reason\nx,y,z,r\n", "缺少列 / missing column「expect」"),
     "an unknown column": (f"{HEADER},by\nD,f,a,b,r,z\n", "unknown column「by」"),
-    "a column twice": (f"{HEADER},to\nD,f,a,b,r,z\n", "column stands twice「to」"),
+    "a column twice": (f"{HEADER},to\nD,f,a,b,r,z\n", "column is duplicated「to」"),
     "a ragged row": (f"{HEADER}\nD,f,a\n", "第 2 行 / row 2: 有 3 格"),
     "an open quote": (f'{HEADER}\n"D', "CSV 语法错误"),
     "header only": (f"{HEADER}\n,,,,\n", "没有更正"),
