@@ -388,7 +388,8 @@ def _spans(text: str, prefixes: Prefixes = NO_PREFIXES) -> tuple[list[Span], lis
     plain, positions = _plain(text)
     if len(plain) >= 24:
         plain = _HASH.sub(lambda each: "z" * len(each[0]), plain)
-    return [*_numbers(plain, prefixes), *_others(plain)], positions
+    others = () if plain.isdigit() else _others(plain)  # digits alone, as many tickets are, have none
+    return [*_numbers(plain, prefixes), *others], positions
 
 
 def found_in(text: str, prefixes: Prefixes = NO_PREFIXES) -> bool:
