@@ -22,6 +22,7 @@ from dagster_project.safe_path import protect_children
 INTERRUPTED = 130
 MESSAGE = "已中断;再次运行同一命令即可 / interrupted; run the same command again"
 GRACE_S = 3.0  # seconds from Ctrl-C to the forced end of a process that has not ended by itself
+ENDING = (signal.SIGTERM, signal.SIGHUP)  # a service manager and a closed terminal ask for the same as Ctrl-C
 _interrupt = threading.Event()
 _said = threading.Lock()
 
@@ -117,6 +118,9 @@ def _watch_for_interrupts() -> None:
     never ends. A thread of its own is told of the signal by the interpreter, and ends the process after
     GRACE_S seconds, or with the second Ctrl-C. The kernel then releases the installation.
     """
+    for asked_to_end in ENDING:
+        if signal.getsignal(asked_to_end) is signal.SIG_DFL:  # `nohup` ignores SIGHUP
+            signal.signal(asked_to_end, signal.default_int_handler)
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -124,7 +128,7 @@ def _watch_for_interrupts() -> None:
 
 
 def _end_after_interrupt(reader: int) -> None:
-    while signal.SIGINT not in os.read(reader, 64):
+    while not {signal.SIGINT, *ENDING} & {*os.read(reader, 64)}:
         pass
     _interrupt.set()
     # should even this thread be kept from running, the kernel ends the process

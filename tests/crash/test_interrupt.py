@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from dagster_project import console
+from dagster_project import chain, console, runlog
 from dagster_project.launch import webserver_command
+from dagster_project.paths import PROJECT
+from tests.conftest import Installation
 from tests.crash.conftest import PATIENCE, Small, started, wait_until_ended
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for processes in /proc")
@@ -164,3 +166,22 @@ def test_ctrl_c_ends_a_ui_that_is_still_being_imported() -> None:
     assert webserver_command(3000, "127.0.0.1", (), ())[:4] == [
         sys.executable, "-P", "-m", "dagster_project.start_webserver",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_asked_to_end_before_it_exists_is_in_the_log(tmp_path: Path, asked: signal.Signals) -> None:
+    program = (
+        "import os\n"
+        "from dagster_project import cli, console, launch\n"
+        "console.GRACE_S = 60\n"  # a busy machine may need more than the usual time
+        f"launch.load_wave = lambda *_: os.kill(os.getpid(), {int(asked)})\n"
+        "console.run(cli.exit_code)\n"
+    )
+    installation = Installation(tmp_path, {"HOTLINE_RAW": str(PROJECT / "raw")})
+    done = subprocess.run(
+        [sys.executable, "-c", program, "run", "--wave", "2022"],
+        env=installation.variables(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, console.MESSAGE in done.stderr) == (130, True), done.stderr
+    records = [each for each in chain.read(installation.paths.log) if each["event"] == runlog.FAILED]
+    assert [(each["error"], each["exit_code"]) for each in records] == [("Interrupted", 130)]
