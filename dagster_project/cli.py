@@ -21,7 +21,7 @@ from dagster_project import console
 from dagster_project.corrections.commands import correct
 from dagster_project.errors import UNEXPECTED, HotlineError, InputRejected, Interrupted, NotReconciled, UsageError
 from dagster_project.files import refusal
-from dagster_project.ingest.personal import masked
+from dagster_project.ingest.personal import masked_message
 from dagster_project.names import require_line_id, require_wave_id
 from dagster_project.options import AllowedHosts, Json, Waves, print_result
 from dagster_project.paths import paths
@@ -186,7 +186,12 @@ def _run(
 def _left_out(faults: dict[str, HotlineError]) -> list[dict[str, Any]]:
     """Waves that were declared wrongly or stopped, as --json shows them."""
     return [
-        {"wave": wave_id, "error": type(fault).__name__, "exit_code": fault.exit_code, "message": masked(str(fault))}
+        {
+            "wave": wave_id,
+            "error": type(fault).__name__,
+            "exit_code": fault.exit_code,
+            "message": masked_message(str(fault)),
+        }
         for wave_id, fault in faults.items()
     ]
 
@@ -194,7 +199,7 @@ def _left_out(faults: dict[str, HotlineError]) -> list[dict[str, Any]]:
 def _end_where_left_out(faults: dict[str, HotlineError]) -> None:
     """End with the messages and the exit code of the first fault, where waves were left out."""
     if faults:
-        typer.echo(masked("\n".join(str(fault) for fault in faults.values())), err=True)
+        typer.echo(masked_message("\n".join(str(fault) for fault in faults.values())), err=True)
         raise typer.Exit(next(iter(faults.values())).exit_code)
 
 
@@ -413,7 +418,7 @@ def _refused(reason: str) -> str:
 
 
 def _failed(message: str, code: int, error: Exception) -> int:
-    message = masked(message)
+    message = masked_message(message)
     if _options["debug"]:
         traceback.print_exception(error)
     print(message, file=sys.stderr)
@@ -429,7 +434,7 @@ def _show_progress(level: int) -> None:
     handler = logging.StreamHandler(sys.stderr)
 
     def line(record: logging.LogRecord) -> str:
-        return f"[{time.perf_counter() - started:5.1f}s] {masked(record.getMessage())}"
+        return f"[{time.perf_counter() - started:5.1f}s] {masked_message(record.getMessage())}"
 
     handler.format = line  # type: ignore[method-assign]  # a formatter can not know when the command began
     logger = logging.getLogger("hotline")

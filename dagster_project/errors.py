@@ -19,7 +19,7 @@ class HotlineError(Exception):
 
     def __init__(self, *args: object) -> None:
         # No import here: Ctrl-C may come while another is under way. A process that has read exports has the module.
-        masked = getattr(sys.modules.get("dagster_project.ingest.personal"), "masked", str)
+        masked = getattr(sys.modules.get("dagster_project.ingest.personal"), "masked_message", str)
         super().__init__(*(masked(each) if isinstance(each, str) else each for each in args))
 
 

@@ -16,7 +16,7 @@ import dagster as dg
 from dagster_project.claims.narrative import sources
 from dagster_project.errors import HotlineError
 from dagster_project.files import sha256_of
-from dagster_project.ingest.personal import masked
+from dagster_project.ingest.personal import masked_message
 from dagster_project.ingest.wave import Wave, export_files, load_wave
 from dagster_project.paths import Paths
 from dagster_project.release.folder import current_id
@@ -71,7 +71,7 @@ def _versions(paths: Paths, wave_id: str, logger: logging.Logger) -> dict[str, s
             versions[name] = _digest(paths, files)
         versions["baseline"] = _baseline(paths, wave)
     except (HotlineError, OSError) as error:
-        logger.warning("%s:输入无法读取 / its input cannot be read: %s", wave_id, masked(str(error)))
+        logger.warning("%s:输入无法读取 / its input cannot be read: %s", wave_id, masked_message(str(error)))
     return versions
 
 

@@ -3,12 +3,14 @@
 Belongs here: appending to `log.jsonl` and keeping `log.head`. Does not belong here: what is recorded (`runlog.py`).
 
 `log.head` holds the hash and the number of the last record, so that a log that is deleted, cut off or
-rewritten is found. While a record is appended, it also holds that record and the change that belongs to
-it (entries of a ledger, a link `current`). Whoever reads the log after a crash completes both.
+rewritten is found. While a record is appended, `log.pending` holds that record and the change that belongs to
+it (entries of a ledger, a link `current`), and `log.head` the SHA-256 of that file. Whoever reads the log after a
+crash completes both. So no single file that somebody edits can have a record completed.
 """
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -101,7 +103,9 @@ def append(
         if unless(records):
             return
         numbered = {**entry, NUMBER: len(records) + 1}
-        _write_head(paths, _last(records), len(records), {"record": numbered, "change": _stored(change)})
+        pending = _json_line({"record": numbered, "change": _stored(change)})
+        replace_files({paths.log_pending: pending})
+        _write_head(paths, _last(records), len(records), hashlib.sha256(pending).hexdigest())
         _complete(paths, records, numbered, change)
 
 
@@ -118,12 +122,12 @@ def _completed(paths: Paths) -> list[Record]:
     if _is_interrupted(paths):
         head = _head(paths)
         records = chain.read(paths.log)
-        pending = head["pending"]
+        pending = _pending(paths, head["pending"])
         if records and chain.next_head(head["hash"], pending["record"]) == records[-1]["hash"]:
             records = records[:-1]
         _require_last(paths, head, records)
         _complete(paths, records, pending["record"], _restored(pending["change"]))
-        # said aloud: who edits `log.head` can have a record completed that no command began
+        # reported: somebody who writes both files can have a record completed that no command began
         logger.warning(
             "%s:已补记上次中断的记录 %s / completed the interrupted record %s",
             paths.log.name, *[f"{pending['record'].get('event')} {pending['record'].get('wave') or ''}".strip()] * 2,
@@ -139,6 +143,7 @@ def _complete(paths: Paths, records: list[Record], numbered: Record, change: Cha
     if change is not None:
         change.apply(paths)
     _write_head(paths, head, len(records) + 1, None)
+    paths.log_pending.unlink(missing_ok=True)
 
 
 def _last(records: list[Record]) -> str | None:
@@ -183,19 +188,40 @@ def _head(paths: Paths) -> Record:
         head = json.loads(paths.log_head.read_bytes())
         if set(head) != {"hash", "records", "pending"}:
             raise ValueError("not the head of a log")
-        if head["pending"] is not None:
-            _restored(head["pending"]["change"])
-            chain.next_head(head["hash"], head["pending"]["record"])
-    except (ValueError, TypeError, KeyError, IsADirectoryError) as error:
+        if not isinstance(head["pending"], str | None):
+            raise ValueError("not the hash of an interrupted record")
+    except (ValueError, TypeError, IsADirectoryError) as error:
         raise NotReconciled(
             _not_together(paths, f"{paths.log_head.name} 不能读取 / cannot be read: {error}")
         ) from error
     return dict(head)
 
 
-def _write_head(paths: Paths, last: str | None, n_records: int, pending: Record | None) -> None:
-    head = {"hash": last, "records": n_records, "pending": pending}
-    replace_files({paths.log_head: (json.dumps(head, ensure_ascii=False, sort_keys=True) + "\n").encode()})
+def _pending(paths: Paths, sha256: str) -> Record:
+    """Returns the interrupted record and its change. Raises NotReconciled where they are not those of the hash."""
+    try:
+        content = paths.log_pending.read_bytes()
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise ValueError("another content")
+        pending = json.loads(content)
+        _restored(pending["change"])
+        chain.next_head(None, pending["record"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise NotReconciled(
+            f"{paths.log_head.name} 所记的中断记录不在 {paths.log_pending.name} 中,"
+            f"请从同一备份恢复 {paths.log.name} 与 {paths.log_head.name}"
+            f" / the interrupted record that {paths.log_head.name} names is not in "
+            f"{paths.log_pending.name}; restore {paths.log.name} and {paths.log_head.name} from the same copy: {error}"
+        ) from error
+    return dict(pending)
+
+
+def _write_head(paths: Paths, last: str | None, n_records: int, pending: str | None) -> None:
+    replace_files({paths.log_head: _json_line({"hash": last, "records": n_records, "pending": pending})})
+
+
+def _json_line(content: Record) -> bytes:
+    return (json.dumps(content, ensure_ascii=False, sort_keys=True) + "\n").encode()
 
 
 def _stored(change: Change | None) -> Record | None:

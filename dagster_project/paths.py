@@ -155,6 +155,11 @@ class Paths:
         return self.home / "log.head"
 
     @property
+    def log_pending(self) -> Path:
+        """The record that is being appended to the log, and the change that belongs to it."""
+        return self.home / "log.pending"
+
+    @property
     def log_lock(self) -> Path:
         """Held for the milliseconds in which the log is read or appended to."""
         return self.home / "log.lock"

@@ -1,5 +1,6 @@
 """The log and its head: neither is replaced unnoticed, and a crash leaves a record and its change whole."""
 
+import hashlib
 import json
 import threading
 from collections.abc import Callable
@@ -84,13 +85,48 @@ def test_a_head_that_is_replaced_is_found(paths: Paths) -> None:
     assert len(journal.read(paths)) == len(ENTRIES)
 
 
+RECORD = {"event": "published", "wave": WAVE, "record": 4}
+
+
+def interrupt(paths: Paths, head_names: bytes, written: bytes | None) -> None:
+    """Leaves what an append leaves that was interrupted: the hash of one text in the head, and another in its file."""
+    head = json.loads(paths.log_head.read_bytes())
+    head["pending"] = hashlib.sha256(head_names).hexdigest()
+    paths.log_head.write_text(json.dumps(head), encoding="utf-8")
+    if written is not None:
+        paths.log_pending.write_bytes(written)
+
+
+@pytest.mark.parametrize("pending", [1, [], "x", {}, {"record": RECORD, "change": None}, "0" * 64])
+def test_a_head_alone_has_no_record_completed(paths: Paths, pending: object) -> None:
+    head = json.loads(paths.log_head.read_bytes())
+    paths.log_head.write_text(json.dumps({**head, "pending": pending}), encoding="utf-8")
+    with pytest.raises(NotReconciled, match=r"log\.head"):
+        journal.read(paths)
+
+
+def test_an_interrupted_record_alone_is_not_completed(paths: Paths) -> None:
+    paths.log_pending.write_text(json.dumps({"record": RECORD, "change": None}), encoding="utf-8")
+    assert len(journal.read(paths)) == len(ENTRIES)
+    journal.append(paths, {"event": "戊"})
+    assert [each["event"] for each in journal.read(paths)][len(ENTRIES) :] == ["戊"]
+    assert not paths.log_pending.exists()
+
+
 @pytest.mark.parametrize(
     "pending", [1, [], "x", {}, {"record": {}}, {"record": {}, "change": {"kind": "x"}}, {"record": 1, "change": None}]
 )
-def test_a_head_with_an_impossible_interrupted_record_is_refused(paths: Paths, pending: object) -> None:
-    head = json.loads(paths.log_head.read_bytes())
-    paths.log_head.write_text(json.dumps({**head, "pending": pending}), encoding="utf-8")
-    with pytest.raises(NotReconciled, match=r"log\.head.*cannot be read"):
+def test_an_impossible_interrupted_record_is_refused(paths: Paths, pending: object) -> None:
+    content = json.dumps(pending).encode()
+    interrupt(paths, content, content)
+    with pytest.raises(NotReconciled, match=r"log\.pending"):
+        journal.read(paths)
+
+
+def test_an_edited_interrupted_record_is_refused(paths: Paths) -> None:
+    content = json.dumps({"record": RECORD, "change": None}).encode()
+    interrupt(paths, content, content.replace(b"4", b"5"))
+    with pytest.raises(NotReconciled, match=r"log\.pending"):
         journal.read(paths)
 
 
@@ -101,13 +137,13 @@ def test_a_folder_in_the_place_of_the_head_is_refused(paths: Paths) -> None:
         journal.read(paths)
 
 
-def test_that_a_record_was_completed_is_said(paths: Paths, caplog: pytest.LogCaptureFixture) -> None:
-    """Whoever edits `log.head` can have a record completed that no command began."""
-    head = json.loads(paths.log_head.read_bytes())
-    pending = {"record": {"event": "published", "wave": WAVE, "record": 4}, "change": None}
-    paths.log_head.write_text(json.dumps({**head, "pending": pending}), encoding="utf-8")
+def test_the_completion_of_a_record_is_reported(paths: Paths, caplog: pytest.LogCaptureFixture) -> None:
+    """Somebody who writes both files can have a record completed that no command began."""
+    content = json.dumps({"record": RECORD, "change": None}).encode()
+    interrupt(paths, content, content)
     assert len(journal.read(paths)) == 4
     assert f"completed the interrupted record published {WAVE}" in caplog.text
+    assert not paths.log_pending.exists()
 
 
 def test_a_log_of_an_older_version_is_read_and_continued(tmp_path: Path) -> None:

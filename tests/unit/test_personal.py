@@ -7,9 +7,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from dagster_project import runlog
-from dagster_project.errors import HotlineError, InputRejected, UsageError
+from dagster_project.errors import GateFailed, HotlineError, InputRejected, UsageError
 from dagster_project.ingest.faults import shown
-from dagster_project.ingest.personal import MIN_SECRET, Prefixes, found_in, is_name, keyed, masked, require_key
+from dagster_project.ingest.personal import (
+    MIN_SECRET,
+    Prefixes,
+    found_in,
+    is_name,
+    keyed,
+    masked,
+    masked_message,
+    require_key,
+)
 from dagster_project.ingest.profile import load_profile
 from dagster_project.paths import Paths
 from tests.small_wave import SmallWave, write_xlsx
@@ -286,3 +295,21 @@ def test_what_a_step_raises_holds_no_personal_data(kind: type[HotlineError]) -> 
     error = kind("联系 13812345678 或 zhang@example.com / call")
     assert "138123" not in f"{error}{error.args}" and "@example" not in f"{error}{error.args}"
     assert str(error).endswith(" / call")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "computed +3.58 (85.50 → 89.08)",
+        "349 lines, 338 lines, 358 submissions (2023-01-02 10:00:00 → 2023-06-30 18:00:00)",
+        "release 4913800138000d1f: 3e138001380001f2",
+        "138 001 (380 00), 13 80 01 / 38 00",
+    ],
+)
+def test_the_figures_of_a_message_are_not_taken_for_a_number(message: str) -> None:
+    assert masked_message(message) == message
+    assert str(GateFailed(message)) == message
+
+
+def test_a_telephone_number_in_a_message_is_masked() -> None:
+    assert "13800138000" not in str(GateFailed("refused: 13800138000; mend it"))
