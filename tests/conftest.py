@@ -18,9 +18,10 @@ import pytest
 
 from dagster_project.paths import PROJECT, Paths
 
-# A shell starts what runs in its background with Ctrl-C ignored, and so would be every process that a test interrupts.
-if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell's background ignores Ctrl-C, and nohup the end of the terminal; so would every process that a test ends.
+for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 
 @dataclass(frozen=True)

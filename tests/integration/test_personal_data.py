@@ -163,8 +163,8 @@ def _of_sqlite(path: Path) -> Iterator[str]:
 
 def _of_duckdb(path: Path) -> Iterator[str]:
     with duckdb.connect(str(path), read_only=True) as connection:
-        connection.execute(f"set file_search_path = '{path.parent}'")
-        for (name,) in connection.execute("select table_name from information_schema.tables").fetchall():
+        # views hold nothing of their own: they read bronze, whose files are searched too
+        for (name,) in connection.execute("select table_name from duckdb_tables()").fetchall():
             yield str(connection.execute(f"select * from {name}").fetchall())
 
 
