@@ -5,10 +5,13 @@ So no folder that a model or a suite reads is allowed at all. Its files are offe
 which has no way to write, and no name for what a link leads to. Loaded when a connection asks for it.
 """
 
+import io
+import os
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any
 
 from fsspec.spec import AbstractFileSystem
 
@@ -49,10 +52,10 @@ class ReadOnlyFiles(AbstractFileSystem):
     def exists(self, path: str, **_: Any) -> bool:
         return self._file(path).is_file()
 
-    def open(self, path: str, mode: str = "rb", **_: Any) -> BinaryIO:
+    def open(self, path: str, mode: str = "rb", **_: Any) -> "_SharedFile":
         if mode != "rb":
             raise PermissionError(f"输入文件只读 / input files are read only: {path}")
-        return self._file(path).open("rb")
+        return _SharedFile(self._file(path))
 
     def _file(self, path: str) -> Path:
         _, folder, rest = self._located(path)
@@ -68,3 +71,59 @@ class ReadOnlyFiles(AbstractFileSystem):
             if relative.is_relative_to(name) and ".." not in relative.parts:
                 return name, folder, relative.relative_to(name)
         raise PermissionError(f"不是本步骤的输入 / not an input of this step: {path}")
+
+
+class _SharedFile(io.RawIOBase):
+    """A file that several threads read at once, each by `seek` and `read`, as DuckDB does with one handle.
+
+    A position that a thread has sought is its own until it reads. A read without one goes on where the last read
+    of any thread ended.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._descriptor = os.open(file, os.O_RDONLY)
+        self._size = os.fstat(self._descriptor).st_size
+        self._position = 0
+        self._guard = threading.Lock()
+        self._sought = threading.local()
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return int(getattr(self._sought, "position", self._position))
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self.tell(), os.SEEK_END: self._size}[whence]
+        self._sought.position = start + offset
+        return start + offset
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if hasattr(self._sought, "position"):
+            position = int(self._sought.position)
+            del self._sought.position
+            content = self._read_at(position, size)
+            with self._guard:
+                self._position = position + len(content)
+            return content
+        with self._guard:
+            content = self._read_at(self._position, size)
+            self._position += len(content)
+            return content
+
+    def _read_at(self, position: int, size: int | None) -> bytes:
+        """Up to `size` bytes, fewer at the end of the file only; None or a negative number: to the end."""
+        wanted = max(0, self._size - position) if size is None or size < 0 else size
+        pieces = []
+        while wanted and (piece := os.pread(self._descriptor, wanted, position)):
+            pieces.append(piece)
+            position, wanted = position + len(piece), wanted - len(piece)
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self._descriptor)
+        super().close()
