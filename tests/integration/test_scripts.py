@@ -17,7 +17,7 @@ def run(published: Installation, *arguments: str) -> subprocess.CompletedProcess
     return subprocess.run(
         [sys.executable, "-m", *arguments],
         cwd=PROJECT,
-        env=published.variables(),
+        env={**published.variables(), "PYTHONPATH": str(PROJECT)},  # the current folder is on no path
         capture_output=True,
         text=True,
         check=False,
