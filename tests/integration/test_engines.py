@@ -44,10 +44,11 @@ class On:
 
     def build(self, home: Path, *waves: str, timeout: float = 1800) -> subprocess.CompletedProcess[str]:
         """Both steps of these waves."""
+        path = os.pathsep.join([str(PROJECT), self.environment.get("PYTHONPATH", "")]).rstrip(os.pathsep)
         return subprocess.run(
             [sys.executable, "-m", "tests.integration.engine_steps", self.name, str(home), *waves],
-            capture_output=True, text=True, timeout=timeout, env={**os.environ, **self.environment}, cwd=PROJECT,
-            check=False,
+            capture_output=True, text=True, timeout=timeout, cwd=PROJECT,
+            env={**os.environ, **self.environment, "PYTHONPATH": path}, check=False,
         )  # fmt: skip
 
 
