@@ -4,29 +4,21 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.test_site import CHROMIUM, FLAGS, pytestmark  # noqa: F401  # marks this module too
+from tests.browser.conftest import needs_chromium
 from tests.conftest import Installation, copied
 from tests.integration.test_ui import graphql, launch, served
 from tests.servers import free_port
 
 PATIENCE = 300  # seconds: a wave is scored meanwhile, on a machine that may be busy
 MILLISECONDS = PATIENCE * 1000
+pytestmark = needs_chromium
+
 RUNS = "{ runsOrError { ... on Runs { results { runId status } } } }"
 STEPS = "query($id: ID!) { runOrError(runId: $id) { ... on Run { stepStats { stepKey status } } } }"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 def known_runs(port: int) -> set[str]:

@@ -2,37 +2,23 @@
 
 import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from math import floor
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from dagster_project.release.reading import TOTAL, Release
 from dagster_project.release.sensitivity import sensitivity_of
 from dagster_project.report import site as site_module
 from dagster_project.report.site import write_site
+from tests.browser.conftest import needs_chromium
 from tests.conftest import Installation
 from tests.unit.small_release import write_small_release
 
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed (Debian: apt-get install chromium)")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")

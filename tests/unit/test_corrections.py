@@ -42,14 +42,6 @@ MISSED = [
 ]
 
 
-@pytest.fixture
-def wave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallWave:
-    monkeypatch.setattr("os.fsync", lambda _: None)
-    wave = SmallWave(tmp_path)
-    wave.write()
-    return wave
-
-
 def listed(wave: SmallWave, rows: list[dict[str, str]], name: str = "list.csv") -> Path:
     path = wave.paths.raw.parent / name
     with path.open("w", encoding="utf-8-sig", newline="") as handle:

@@ -3,7 +3,6 @@
 import os
 import unicodedata
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,14 +30,6 @@ WAIT = {"attempt": "D1301001", "field": "wait_s", "expect": "12", "to": "30", "r
 BECAUSE = "两人共用值班电脑"
 FIRST: Account = {"uid": 1001, "name": "first", "sudo_uid": None, "login_uid": None}
 SECOND: Account = {"uid": 1002, "name": "second", "sudo_uid": None, "login_uid": None}
-
-
-@pytest.fixture
-def wave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallWave:
-    monkeypatch.setattr("os.fsync", lambda _: None)
-    wave = SmallWave(tmp_path)
-    wave.write()
-    return wave
 
 
 @pytest.fixture
@@ -350,7 +341,7 @@ SAME: dict[str, tuple[dict[str, Any], bool]] = {
 
 @pytest.mark.parametrize("changes, is_same", SAME.values(), ids=SAME)
 def test_sudo_and_login_do_not_make_another_account(changes: dict[str, Any], is_same: bool) -> None:
-    other: Account = {**SECOND, **changes}  # type: ignore[typeddict-item]
+    other: Account = {**SECOND, **changes}
     assert is_same_account(FIRST, other) is is_same
     assert is_same_account(other, FIRST) is is_same
 

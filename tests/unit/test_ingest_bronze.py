@@ -22,15 +22,6 @@ from tests.small_wave import LINES, WAVE, WEB_HEADER, SmallWave, write_csv, writ
 PLACE = [field.name for field in PROVENANCE]
 
 
-@pytest.fixture
-def wave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallWave:
-    """Delivered, not ingested. Nothing here asks what survives a power cut, so the disk is not waited for."""
-    monkeypatch.setattr("os.fsync", lambda _: None)
-    wave = SmallWave(tmp_path)
-    wave.write()
-    return wave
-
-
 def table(wave: SmallWave, name: str) -> pa.Table:
     return pq.read_table(wave.paths.bronze_part(name, WAVE), partitioning=None)
 

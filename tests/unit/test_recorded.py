@@ -22,14 +22,6 @@ from tests.small_wave import WAVE, SmallWave
 ATTEMPT = "D1301001"
 
 
-@pytest.fixture
-def wave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallWave:
-    monkeypatch.setattr("os.fsync", lambda _: None)
-    wave = SmallWave(tmp_path)
-    wave.write()
-    return wave
-
-
 def ask(wave: SmallWave, to: str = "30") -> list[str]:
     options = {"attempt": ATTEMPT, "field": "wait_s", "expect": "12", "to": to, "reason": "录音", "evidence": None}
     options |= {"probe": None, "table": None}
