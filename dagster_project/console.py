@@ -115,8 +115,8 @@ def _watch_for_interrupts() -> None:
     """Ends the process soon after Ctrl-C, whatever its threads are doing.
 
     Python raises KeyboardInterrupt in the main thread, where a library may swallow it, or wait for a thread that
-    never ends. A thread of its own is told of the signal by the interpreter, and ends the process after
-    GRACE_S seconds, or with the second Ctrl-C. The kernel then releases the installation.
+    never ends. The interpreter notifies a separate thread of the signal. That thread ends the process
+    after GRACE_S seconds, or with the second Ctrl-C. The kernel then releases the installation.
     """
     for asked_to_end in ENDING:
         if signal.getsignal(asked_to_end) is signal.SIG_DFL:  # `nohup` ignores SIGHUP

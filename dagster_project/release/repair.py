@@ -53,5 +53,5 @@ def repair_current(paths: Paths, wave: str, with_baselines: Iterable[str]) -> No
 def _recorded(paths: Paths, release: str) -> str | None:
     try:
         return runlog.recorded_manifest(runlog.read(paths), release)
-    except NotReconciled:  # a damaged log vouches for nothing; who verifies is told of it
+    except NotReconciled:  # a damaged log proves nothing; `hotline verify` reports it
         return None
